@@ -1,0 +1,295 @@
+"""The one description of a Cleave machine: checked once, and everything else derived from it.
+
+Hardware, compiler, models and simulator all take an `EngineConfig` whole; no width, depth or latency is written twice.
+"""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import gcd
+from pathlib import Path
+
+OPERAND_BITS = 8
+"""Width of a moving or stationary operand (INT8)."""
+
+ACCUMULATOR_BITS = 32
+"""Width of an accumulator, a seam and a raw result."""
+
+ACCUMULATOR_BYTES = ACCUMULATOR_BITS // 8
+
+MEMORY_LATENCY = 1
+"""Cycles from a memory's read address to its data."""
+
+MAX_CONTRACTION = (2 ** (ACCUMULATOR_BITS - 1) - 1) // 2 ** (2 * OPERAND_BITS - 2)
+"""Longest K whose sum of K products (-128) * (-128) still fits an accumulator."""
+
+MAX_SLABS = 30
+"""Slabs that an instruction's 32-bit unit masks can name beside LOAD and DRAIN."""
+
+
+class ConfigError(ValueError):
+    """A configuration breaks a rule; the message states the rule and the value."""
+
+
+def require(condition: bool, rule: str, value: object) -> None:
+    """Raise `ConfigError` with the rule and the offending value unless `condition` holds."""
+    if not condition:
+        raise ConfigError(f"{rule}, not {value}")
+
+
+def bits_for(count: int) -> int:
+    """Bits that number `count` things from 0; at least 1, so that every field has a signal."""
+    return max(1, (count - 1).bit_length())
+
+
+def _require_integers(config: object) -> None:
+    for item in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, item.name)
+        if item.type is int:
+            require(isinstance(value, int) and not isinstance(value, bool), f"{item.name} must be an integer", repr(value))
+
+
+@dataclass(frozen=True)
+class ArrayConfig:
+    """Shape of the systolic array.
+
+    Parameters
+    ----------
+    slabs
+        Identical slabs, stacked north to south; any run of adjacent slabs can be fused into one partition.
+    rows
+        MACs of a slab along the contraction (K).
+    columns
+        MACs of a slab along the result's columns (N).
+    dot
+        Products that one cell adds before its one carry-propagate add; a slab has `rows / dot` rows of cells.
+    load_rows
+        Stationary rows written per cycle and slab. A pass of M moving rows takes max(M, rows / load_rows) cycles.
+    multiply_stages
+        Extra pipeline registers between a cell's multipliers and its partial sum: latency, never throughput.
+
+    Raises
+    ------
+    ConfigError
+        If a value breaks a rule; the message names both.
+    """
+
+    slabs: int = 4
+    rows: int = 8
+    columns: int = 16
+    dot: int = 1
+    load_rows: int = 1
+    multiply_stages: int = 0
+
+    def __post_init__(self) -> None:
+        _require_integers(self)
+        require(1 <= self.slabs <= MAX_SLABS, f"slabs must be 1 to {MAX_SLABS}", self.slabs)
+        require(2 <= self.rows <= 1024, "rows must be 2 to 1024", self.rows)
+        require(1 <= self.columns <= 1024, "columns must be 1 to 1024", self.columns)
+        require(self.dot in (1, 2, 4, 8, 16), "dot must be 1, 2, 4, 8 or 16", self.dot)
+        require(self.rows % self.dot == 0, f"rows must be a multiple of dot ({self.dot})", self.rows)
+        require(self.rows >= 2 * self.dot, f"rows must be at least twice dot ({self.dot})", self.rows)
+        require(
+            self.load_rows >= 1 and self.dot % self.load_rows == 0,
+            f"load_rows must divide dot ({self.dot})",
+            self.load_rows,
+        )
+        require(0 <= self.multiply_stages <= 4, "multiply_stages must be 0 to 4", self.multiply_stages)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates per cycle of the whole array."""
+        return self.slabs * self.rows * self.columns
+
+    @property
+    def cells(self) -> int:
+        """Rows of cells in a slab."""
+        return self.rows // self.dot
+
+    @property
+    def load_cycles(self) -> int:
+        """Cycles in which a slab's stationary tile is written: the shortest pass."""
+        return self.rows // self.load_rows
+
+    @property
+    def sum_bits(self) -> int:
+        """Width of a partial sum inside a slab: exactly what `rows` products need."""
+        return 2 * OPERAND_BITS + (self.rows - 1).bit_length()
+
+    @property
+    def result_latency(self) -> int:
+        """Cycles from a moving row's read of its bank to the write of its sum in column 0's accumulators."""
+        return self.cells + self.multiply_stages + MEMORY_LATENCY + 1
+
+    def monolithic(self, *, same_bandwidth: bool = False) -> "ArrayConfig":
+        """Give the baseline: one slab with all the rows and the same number of MACs.
+
+        With `same_bandwidth` it also gets the split array's total stationary port, as far as `dot` allows.
+        """
+        load_rows = self.load_rows * (gcd(self.slabs, self.dot // self.load_rows) if same_bandwidth else 1)
+        return dataclasses.replace(self, slabs=1, rows=self.slabs * self.rows, load_rows=load_rows)
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """A whole engine: the array, its scratchpad banks and its bus.
+
+    Parameters
+    ----------
+    array
+        The systolic array.
+    moving_depth
+        Words in each slab's moving bank; a word is `rows` bytes.
+    stationary_depth
+        Words in each slab's stationary bank; a word is `load_rows * columns` bytes, a tile `load_cycles` words.
+    accumulator_depth
+        Rows of `columns` accumulators in each slab's accumulator bank; even, as the bank is interleaved in two.
+    parameter_depth
+        Words of the drain's parameter memory; a word is `drain_lanes` records of bias, multiplier and shift.
+    axi_data_width
+        Bits of the AXI4 data bus: 64, 128, 256 or 512.
+    axi_address_width
+        Bits of an AXI4 address, 32 to 48.
+    max_burst
+        Longest AXI4 burst, in beats.
+    queue_depth
+        Instructions that wait in front of each unit (LOAD, DRAIN, each slab).
+    bank_columns
+        Columns that share one stationary memory; their bytes are skewed by registers, the memories by address.
+    token_bits
+        Width of the counters that hold the tokens between units.
+    """
+
+    array: ArrayConfig = field(default_factory=ArrayConfig)
+    moving_depth: int = 1024
+    stationary_depth: int = 1024
+    accumulator_depth: int = 256
+    parameter_depth: int = 64
+    axi_data_width: int = 128
+    axi_address_width: int = 40
+    max_burst: int = 16
+    queue_depth: int = 4
+    bank_columns: int = 8
+    token_bits: int = 8
+
+    def __post_init__(self) -> None:
+        _require_integers(self)
+        array = self.array
+        for name, least in [("moving_depth", 2), ("stationary_depth", array.load_cycles), ("accumulator_depth", 2)]:
+            value = getattr(self, name)
+            require(least <= value <= 2**15, f"{name} must be {least} to {2**15}", value)
+        require(self.accumulator_depth % 2 == 0, "accumulator_depth must be even", self.accumulator_depth)
+        require(self.axi_data_width in (64, 128, 256, 512), "axi_data_width must be 64, 128, 256 or 512", self.axi_data_width)
+        require(32 <= self.axi_address_width <= 48, "axi_address_width must be 32 to 48", self.axi_address_width)
+        require(1 <= self.max_burst <= 256, "max_burst must be 1 to 256", self.max_burst)
+        require(
+            self.max_burst * self.axi_bytes <= 4096,
+            f"max_burst times the bus's {self.axi_bytes} bytes must be at most 4096",
+            self.max_burst * self.axi_bytes,
+        )
+        require(2 <= self.queue_depth <= 64, "queue_depth must be 2 to 64", self.queue_depth)
+        require(1 <= self.bank_columns <= 64, "bank_columns must be 1 to 64", self.bank_columns)
+        require(2 <= self.token_bits <= 16, "token_bits must be 2 to 16", self.token_bits)
+        least = -(-array.columns // self.drain_lanes)
+        require(least <= self.parameter_depth <= 2**15, f"parameter_depth must be {least} to {2**15}", self.parameter_depth)
+
+    @property
+    def axi_bytes(self) -> int:
+        """Bytes of one bus beat."""
+        return self.axi_data_width // 8
+
+    @property
+    def drain_lanes(self) -> int:
+        """Accumulators that the drain handles per cycle: one bus beat of raw results, at most one row."""
+        return min(self.axi_bytes // ACCUMULATOR_BYTES, self.array.columns)
+
+    @property
+    def read_columns(self) -> int:
+        """Columns read together by the drain: two cycles' worth, so that a read may wait one cycle for a pass."""
+        return min(2 * self.drain_lanes, self.array.columns)
+
+    @property
+    def read_groups(self) -> int:
+        """Reads of `read_columns` columns that make one row of accumulators."""
+        return -(-self.array.columns // self.read_columns)
+
+    @property
+    def segments(self) -> int:
+        """Moving words, for as many adjacent slabs, that LOAD writes in one cycle."""
+        return max(1, min(self.array.slabs, self.axi_bytes // self.array.rows))
+
+    @property
+    def scratchpad_bytes(self) -> dict[str, int]:
+        """Bytes of all banks of each kind together."""
+        array = self.array
+        return {
+            "moving": array.slabs * self.moving_depth * array.rows,
+            "stationary": array.slabs * self.stationary_depth * array.load_rows * array.columns,
+            "accumulator": array.slabs * self.accumulator_depth * array.columns * ACCUMULATOR_BYTES,
+        }
+
+    @cached_property
+    def name(self) -> str:
+        """Short name of the shape, for file names and tables."""
+        array = self.array
+        return f"{array.slabs}x{array.rows}x{array.columns}d{array.dot}l{array.load_rows}"
+
+    def monolithic(self, *, same_bandwidth: bool = False) -> "EngineConfig":
+        """Give the baseline engine: a one-slab array of the same MACs, with the same bytes of operand scratchpad."""
+        array = self.array.monolithic(same_bandwidth=same_bandwidth)
+        depth = self.stationary_depth * self.array.slabs * self.array.load_rows // array.load_rows
+        return dataclasses.replace(self, array=array, stationary_depth=min(depth, 2**15))
+
+
+PRESETS: dict[str, EngineConfig] = {
+    "tiny": EngineConfig(
+        ArrayConfig(slabs=2, rows=4, columns=4, dot=2),
+        moving_depth=64, stationary_depth=64, accumulator_depth=32, parameter_depth=8, axi_data_width=64,
+    ),
+    "odd": EngineConfig(
+        ArrayConfig(slabs=3, rows=6, columns=10, dot=2),
+        moving_depth=96, stationary_depth=96, accumulator_depth=48, parameter_depth=16,
+    ),
+    "default": EngineConfig(ArrayConfig(slabs=4, rows=8, columns=16, dot=4)),
+    "medium": EngineConfig(ArrayConfig(slabs=4, rows=16, columns=64, dot=8), axi_data_width=256),
+    "large": EngineConfig(ArrayConfig(slabs=4, rows=32, columns=128, dot=8), axi_data_width=512),
+}
+"""Configurations with a name; `large` is the 128 x 128 array."""
+
+
+def load_config(name: str, **array_overrides: int | None) -> EngineConfig:
+    """Find a preset, or read a TOML file, and replace the given array parameters.
+
+    A TOML file holds `EngineConfig`'s parameters at the top and `ArrayConfig`'s in a table `[array]`; what it leaves
+    out has the default value.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such preset or file, a key is unknown, or a value breaks a rule.
+    """
+    if name in PRESETS:
+        config = PRESETS[name]
+    elif name.endswith(".toml"):
+        config = _read_toml(Path(name))
+    else:
+        raise ConfigError(f"config must be one of {', '.join(PRESETS)} or a .toml file, not {name!r}")
+    changes = {key: value for key, value in array_overrides.items() if value is not None}
+    return dataclasses.replace(config, array=dataclasses.replace(config.array, **changes)) if changes else config
+
+
+def _read_toml(path: Path) -> EngineConfig:
+    try:
+        table = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"config file {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config file {path} is not TOML: {error}") from error
+    array = table.pop("array", {})
+    for keys, kind in [(array, ArrayConfig), (table, EngineConfig)]:
+        require(isinstance(keys, dict), "[array] must be a table", keys)
+        allowed = {item.name for item in dataclasses.fields(kind)} - {"array"}
+        for key in keys:
+            require(key in allowed, f"{path}: keys of {kind.__name__} are {', '.join(sorted(allowed))}", key)
+    return EngineConfig(array=ArrayConfig(**array), **table)
