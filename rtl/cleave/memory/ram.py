@@ -1,6 +1,6 @@
 """Memory behind one wrapper, named by its ports: `Ram1r1w`, one read port and one write port."""
 
-from amaranth.hdl import Assert, Cat, Elaboratable, Format, Module, Signal
+from amaranth.hdl import Assert, Elaboratable, Format, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -54,6 +54,10 @@ class Ram1r1w(wiring.Component):
             raise ValueError(f"width must be a multiple of parts ({parts}), not {width}")
         self.depth, self.width, self.parts = depth, width, parts
         super().__init__({"read": In(ReadPort(depth, width)), "write": In(WritePort(depth, width, parts))})
+
+    @property
+    def shared_name(self) -> str:
+        return f"ram_1r1w_{self.depth}x{self.width}" + (f"_{self.parts}" if self.parts > 1 else "")
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()

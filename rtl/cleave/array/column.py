@@ -1,0 +1,75 @@
+"""The column: a slab's cells above each other, with the controls that reach them from the column's head."""
+
+from amaranth.hdl import Elaboratable, Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import OPERAND_BITS, ArrayConfig, bits_for
+from ..hdl import share
+from .cell import Cell
+
+
+class Column(wiring.Component):
+    """One column of a slab, `cells` cells high; cell row r works one cycle after cell row r - 1.
+
+    A moving row whose operands for cell row r stand in `from_west[r]` in cycle t + r gives::
+
+        to_east[r](t + r + 1)        = from_west[r](t + r)
+        product(t + cells + stages)  = sum over the slab's rows of moving * stationary
+
+    Parameters
+    ----------
+    config
+        Shape of the array.
+
+    Members
+    -------
+    from_west : In(8 * dot).array(cells), to_east : Out(8 * dot).array(cells)
+        Moving operands.
+    swap : In(1)
+        In cycle t - 1: the moving row of cycle t is the first to meet the waiting stationary operands.
+    write : In(1), index : In(log2(load_cycles)), stationary : In(8 * load_rows)
+        Stationary rows [index * load_rows, (index + 1) * load_rows) are written.
+    product : Out(signed(sum_bits))
+        The slab's dot product of this column.
+    """
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.config = config
+        super().__init__({
+            "from_west": In(OPERAND_BITS * config.dot).array(config.cells),
+            "to_east": Out(OPERAND_BITS * config.dot).array(config.cells),
+            "swap": In(1),
+            "write": In(1),
+            "index": In(bits_for(config.load_cycles)),
+            "stationary": In(OPERAND_BITS * config.load_rows),
+            "product": Out(signed(config.sum_bits)),
+        })
+
+    @property
+    def shared_name(self) -> str:
+        return "column"
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        config = self.config
+        groups = config.dot // config.load_rows
+        swap = self.swap
+        south = 0
+        for row in range(config.cells):
+            m.submodules[f"cell_{row}"] = cell = share(platform, Cell(config))
+            m.d.comb += [
+                cell.from_west.eq(self.from_west[row]),
+                self.to_east[row].eq(cell.to_east),
+                cell.from_north.eq(south),
+                cell.stationary.eq(self.stationary),
+                cell.swap.eq(swap),
+            ]
+            m.d.comb += [
+                cell.write[group].eq(self.write & (self.index == row * groups + group)) for group in range(groups)
+            ]
+            swap_south = Signal(name=f"swap_{row + 1}")
+            m.d.sync += swap_south.eq(swap)
+            swap, south = swap_south, cell.to_south
+        m.d.comb += self.product.eq(south)
+        return m

@@ -1,0 +1,90 @@
+"""The seam: where a slab's sum meets the slab above and the accumulators, and where the array is cut."""
+
+from amaranth.hdl import Assert, Elaboratable, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import ACCUMULATOR_BITS, EngineConfig, bits_for
+from ..hdl import share
+from ..memory.ram import Ram1r1w
+from .tokens import row_layout
+
+
+class Seam(wiring.Component):
+    """One column of a seam and its accumulators.
+
+    With the same row's token in `read` in cycle t - 1, `add` in cycle t and `write` in cycle t + 1::
+
+        to_south(t + 1) = (from_north(t) if fused) + product(t) + (accumulator[address] if accumulate)
+
+    and, if `write`, the accumulator is overwritten with it in cycle t + 1; a read of it from cycle t + 2 on sees the
+    new value. Cutting the array is `fused = 0`.
+
+    The accumulators are two memories, of even and of odd rows, so that the drain can read while a pass accumulates.
+
+    Parameters
+    ----------
+    config
+        Uses `accumulator_depth` and the array's `sum_bits`.
+
+    Members
+    -------
+    product : In(signed(sum_bits))
+        The slab's own dot product, which always starts from zero.
+    from_north, to_south : In(signed(32)), Out(signed(32))
+        Running sum of a fused partition.
+    read, add, write : In(row token)
+        The row's token, a cycle apart.
+    drain : In(1), drain_address : In(...)
+        Read for the drain; not while `read` accumulates a row of the same parity (an assertion says so).
+    drained : Out(signed(32))
+        The drain's word, one cycle after `drain`; 0 in every other cycle.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        row = row_layout(config)
+        super().__init__({
+            "product": In(signed(config.array.sum_bits)),
+            "from_north": In(signed(ACCUMULATOR_BITS)),
+            "to_south": Out(signed(ACCUMULATOR_BITS)),
+            "read": In(row),
+            "add": In(row),
+            "write": In(row),
+            "drain": In(1),
+            "drain_address": In(bits_for(config.accumulator_depth)),
+            "drained": Out(signed(ACCUMULATOR_BITS)),
+        })
+
+    @property
+    def shared_name(self) -> str:
+        return "seam"
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        drained_half = Signal(2)  # the half that the drain read in the cycle before, if any
+        accumulators = []
+        for half, name in enumerate(["even", "odd"]):
+            m.submodules[name] = bank = share(platform, Ram1r1w(self.config.accumulator_depth // 2, ACCUMULATOR_BITS))
+            accumulate = self.read.accumulate & (self.read.address[0] == half)
+            drain = self.drain & (self.drain_address[0] == half)
+            m.d.comb += [
+                bank.read.enable.eq(accumulate | drain),
+                bank.read.address.eq(Mux(accumulate, self.read.address, self.drain_address) >> 1),
+                bank.write.enable.eq(self.write.write & (self.write.address[0] == half)),
+                bank.write.address.eq(self.write.address >> 1),
+                bank.write.data.eq(self.to_south),
+            ]
+            m.d.sync += [drained_half[half].eq(drain), Assert(~(accumulate & drain), "drain collides with a pass")]
+            accumulators.append(bank.read.data)
+
+        even, odd = accumulators
+        gate = drained_half[0].replicate(ACCUMULATOR_BITS), drained_half[1].replicate(ACCUMULATOR_BITS)
+        m.d.comb += self.drained.eq((even & gate[0]) | (odd & gate[1]))
+
+        above = Mux(self.add.fused, self.from_north, 0)
+        accumulator = Mux(self.add.accumulate, Mux(self.add.address[0], odd, even), 0)
+        total = Signal.like(self.to_south, reset_less=True)
+        m.d.sync += total.eq(above + self.product + accumulator.as_signed())
+        m.d.comb += self.to_south.eq(total)
+        return m

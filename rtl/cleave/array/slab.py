@@ -1,0 +1,280 @@
+"""The slab: columns of cells on their operand banks, with a seam below.
+
+Read it as a clock. A `start` token arrives in cycle X and streams moving rows m = 0, 1, ...:
+
+    X + m                       row m is read from the moving bank; its first row's swap enters column 0
+    X + m + 1 + r + c           cell row r of column c multiplies it
+    X + m + 1 + cells + c       column c's product stands at the seam          (+ multiply_stages, here and below)
+    X + m + 2 + cells + c       the sum is written to the accumulators, or taken over by the seam below
+
+A `load` token arrives in cycle Y and writes the stationary tile's words i = 0, 1, ...:
+
+    Y + i + c                   word i is read for column c (memories of `bank_columns` columns, skewed inside by registers)
+    Y + i + c + 1               column c's waiting operands are written
+
+Both hold for the next slab of the partition one cycle later, because the tokens reach it one cycle later.
+"""
+
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Assert, Cat, Elaboratable, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import ACCUMULATOR_BITS, MEMORY_LATENCY, OPERAND_BITS, EngineConfig
+from ..engine.ports import AccumulatorRead
+from ..hdl import share
+from ..memory.ram import Ram1r1w, WritePort
+from .column import Column
+from .seam import Seam
+from .skew import delay, ripple
+from .tokens import ROW_MACS_BITS, load_layout, row_layout, start_layout, tile_layout, token
+
+
+class Slab(wiring.Component):
+    """One slab: `rows` x `columns` MACs, their moving, stationary and accumulator banks, and the seam to the south.
+
+    A pass of M rows takes M cycles and may follow the last one at once; a tile takes `load_cycles` cycles. The sequencer
+    keeps the rules: a start comes `load_cycles - cells + 2` or more cycles after its load, a load in or after the cycle
+    of the start that swapped the tile before it, and no start while rows of another one stream (assertions say so).
+
+    Parameters
+    ----------
+    config
+        The engine.
+
+    Members
+    -------
+    load, start : In(token)
+        From this slab's sequencer, for the first slab of a partition.
+    load_from_north, start_from_north : In(token); load_to_south, start_to_south : Out(token)
+        From and to the neighbours, within a partition.
+    sums_from_north : In(signed(32)).array(columns), sums_to_south : Out(signed(32)).array(columns)
+        Running sums of a fused partition; column c's is due c cycles after column 0's.
+    moving, stationary : In(WritePort)
+        Writes into the operand banks.
+    accumulators : In(AccumulatorRead)
+        Reads by the drain.
+    streaming : Out(1), row_macs : Out(20)
+        A moving row enters the slab; the useful MACs it stands for, in the partition's first slab (else 0).
+    started : Out(1)
+        A pass starts in this cycle.
+    written : Out(1), signal : Out(2)
+        A row's last column is written; after the last row of an instruction, the units to give a token to.
+    busy : Out(1)
+        Rows are on their way.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        array = config.array
+        load, start = token(load_layout(config)), token(start_layout(config))
+        super().__init__({
+            "load": In(load),
+            "start": In(start),
+            "load_from_north": In(load),
+            "start_from_north": In(start),
+            "load_to_south": Out(load),
+            "start_to_south": Out(start),
+            "sums_from_north": In(ACCUMULATOR_BITS).array(array.columns),
+            "sums_to_south": Out(ACCUMULATOR_BITS).array(array.columns),
+            "moving": In(WritePort(config.moving_depth, OPERAND_BITS * array.rows)),
+            "stationary": In(
+                WritePort(config.stationary_depth, OPERAND_BITS * array.load_rows * array.columns, array.load_rows)
+            ),
+            "accumulators": In(AccumulatorRead(config)),
+            "streaming": Out(1),
+            "row_macs": Out(ROW_MACS_BITS),
+            "started": Out(1),
+            "written": Out(1),
+            "signal": Out(2),
+            "busy": Out(1),
+        })
+
+    @property
+    def shared_name(self) -> str:
+        return "slab"
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        array = self.config.array
+        load = self._pass_south(m, "load", self.load, self.load_from_north, self.load_to_south)
+        start = self._pass_south(m, "start", self.start, self.start_from_north, self.start_to_south)
+
+        columns = []
+        for c in range(array.columns):
+            m.submodules[f"column_{c}"] = column = share(platform, Column(array))
+            columns.append(column)
+
+        # Moving operands: cell row r is r cycles behind; then east, one column a cycle.
+        row, moving = self._stream(m, platform, start)
+        for r in range(array.cells):
+            west = moving.word_select(r, OPERAND_BITS * array.dot)
+            m.d.comb += columns[0].from_west[r].eq(delay(m, f"moving_{r}", west, r))
+            m.d.comb += [east.from_west[r].eq(west.to_east[r]) for west, east in zip(columns, columns[1:])]
+
+        # Stationary operands and controls: column c is c cycles behind.
+        swaps = ripple(m, "swap", start.valid, array.columns)
+        tiles = ripple(m, "tile", self._load(m, load), array.columns + MEMORY_LATENCY)
+        for c, stationary in enumerate(self._stationary(m, platform, tiles)):
+            tile = tiles[c + MEMORY_LATENCY]
+            m.d.comb += [
+                columns[c].swap.eq(swaps[c]),
+                columns[c].write.eq(tile.valid),
+                columns[c].index.eq(tile.index),
+                columns[c].stationary.eq(stationary),
+            ]
+
+        # Seams: a row's token meets the row's sums as they leave the lowest cells.
+        fall = ripple(m, "fall", row, array.cells + array.multiply_stages + 1)
+        rows = ripple(m, "row", fall[-1], array.columns + MEMORY_LATENCY + 1)
+        seams = []
+        for c, column in enumerate(columns):
+            m.submodules[f"seam_{c}"] = seam = share(platform, Seam(self.config))
+            seams.append(seam)
+            m.d.comb += [
+                seam.product.eq(column.product),
+                seam.from_north.eq(self.sums_from_north[c]),
+                self.sums_to_south[c].eq(seam.to_south),
+                seam.read.eq(rows[c]),
+                seam.add.eq(rows[c + MEMORY_LATENCY]),
+                seam.write.eq(rows[c + MEMORY_LATENCY + 1]),
+            ]
+        self._drain(m, rows, seams)
+
+        m.d.comb += [self.written.eq(rows[-1].write), self.signal.eq(rows[-1].signal)]
+        flight = len(fall) + len(rows)
+        left = Signal(range(flight + 1))
+        with m.If(self.streaming):
+            m.d.sync += left.eq(flight)
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+        m.d.comb += self.busy.eq(left != 0)
+        return m
+
+    def _pass_south(self, m: Module, name: str, own, north, south):
+        """Take a token from the sequencer or the slab above; pass it on while slabs of its partition are below."""
+        layout = own.p.shape()
+        here = token(layout).create(path=(name,))
+        m.d.comb += [here.valid.eq(own.valid | north.valid), here.p.eq(Mux(north.valid, north.p, own.p))]
+        m.d.sync += [Assert(~(own.valid & north.valid), f"two {name} tokens at once")]
+        m.d.sync += [
+            south.valid.eq(here.valid & (here.p.below != 0)),
+            south.p.eq(here.p),
+            south.p.below.eq(here.p.below - 1),
+        ]
+        if "fused" in layout.members:
+            m.d.sync += south.p.fused.eq(1)
+        return here
+
+    def _stream(self, m: Module, platform: object, start):
+        """Read the pass's moving rows, one a cycle; give the row token, and the row's operands one cycle later."""
+        config = self.config
+        current = Signal(start_layout(config))  # the row in this cycle, and how many are left with it
+        following = Signal(start_layout(config))
+        with m.If(start.valid):
+            m.d.comb += current.eq(start.p)
+            m.d.sync += Assert(following.rows == 0, "a pass starts while another one streams")
+        with m.Else():
+            m.d.comb += current.eq(following)
+        streaming = current.rows != 0
+        m.d.sync += following.eq(current)
+        with m.If(streaming):
+            m.d.sync += [
+                following.rows.eq(current.rows - 1),
+                following.moving.eq(current.moving + 1),
+                following.accumulator.eq(current.accumulator + 1),
+            ]
+
+        m.submodules.moving_bank = bank = share(
+            platform, Ram1r1w(config.moving_depth, OPERAND_BITS * config.array.rows)
+        )
+        connect(m, flipped(self.moving), bank.write)
+        m.d.comb += [
+            bank.read.enable.eq(streaming),
+            bank.read.address.eq(current.moving),
+            self.started.eq(start.valid),
+            self.streaming.eq(streaming),
+            self.row_macs.eq(Mux(streaming & ~current.fused, current.row_macs, 0)),
+        ]
+
+        row = Signal(row_layout(config))
+        write = streaming & (current.below == 0)
+        m.d.comb += [
+            row.write.eq(write),
+            row.accumulate.eq(write & current.accumulate),
+            row.fused.eq(current.fused),
+            row.address.eq(current.accumulator),
+            row.signal.eq(Mux(write & (current.rows == 1), current.signal, 0)),
+        ]
+        return row, bank.read.data
+
+    def _load(self, m: Module, load):
+        """Read the stationary tile's words, one a cycle, from the cycle of the `load` token on."""
+        config = self.config
+        tile = Signal(tile_layout(config))
+        following = Signal(tile_layout(config))
+        with m.If(load.valid):
+            m.d.comb += [tile.valid.eq(1), tile.index.eq(0), tile.address.eq(load.p.address)]
+            m.d.sync += Assert(~following.valid, "a tile is loaded while another one is being written")
+        with m.Else():
+            m.d.comb += tile.eq(following)
+        m.d.sync += [
+            following.valid.eq(tile.valid & (tile.index != config.array.load_cycles - 1)),
+            following.index.eq(tile.index + 1),
+            following.address.eq(tile.address + 1),
+        ]
+        return tile
+
+    def _stationary(self, m: Module, platform: object, tiles: list) -> list[Value]:
+        """Give each column its operands of the word whose token it sees: a memory for every `bank_columns` columns."""
+        config = self.config
+        array = config.array
+        operands = []
+        for west in range(0, array.columns, config.bank_columns):
+            width = min(config.bank_columns, array.columns - west)
+            ram = Ram1r1w(config.stationary_depth, OPERAND_BITS * array.load_rows * width, array.load_rows)
+            m.submodules[f"stationary_bank_{west}"] = bank = share(platform, ram)
+            columns = slice(OPERAND_BITS * west, OPERAND_BITS * (west + width))
+            written = [
+                self.stationary.data.word_select(part, OPERAND_BITS * array.columns)[columns]
+                for part in range(array.load_rows)
+            ]
+            m.d.comb += [
+                bank.write.enable.eq(self.stationary.enable),
+                bank.write.address.eq(self.stationary.address),
+                bank.write.data.eq(Cat(written)),
+                bank.read.enable.eq(tiles[west].valid),
+                bank.read.address.eq(tiles[west].address),
+            ]
+            for c in range(width):
+                column = Cat(
+                    bank.read.data.word_select(part * width + c, OPERAND_BITS) for part in range(array.load_rows)
+                )
+                operands.append(delay(m, f"stationary_{west + c}", column, c))
+        return operands
+
+    def _drain(self, m: Module, rows: list, seams: list[Seam]) -> None:
+        """Read one group of columns for the drain, a column a cycle like the passes, between whose reads it fits."""
+        config = self.config
+        port = self.accumulators
+        groups = [seams[west : west + config.read_columns] for west in range(0, len(seams), config.read_columns)]
+        collisions = Signal(len(groups))
+        for group, collision in enumerate(collisions):
+            row = rows[group * config.read_columns]
+            m.d.comb += collision.eq(
+                (port.group == group) & row.accumulate & (row.address[0] == port.address[0])
+            )
+        m.d.comb += port.ready.eq(~collisions.any())
+
+        request = Signal(data.StructLayout({"groups": len(groups), "address": len(port.address)}))
+        m.d.comb += request.address.eq(port.address)
+        for group, asked in enumerate(request.groups):
+            m.d.comb += asked.eq(port.valid & port.ready & (port.group == group))
+        requests = ripple(m, "drain", request, config.read_columns)
+        for i, request in enumerate(requests):
+            members = [(group, seams_of[i]) for group, seams_of in enumerate(groups) if i < len(seams_of)]
+            for group, seam in members:
+                m.d.comb += [seam.drain.eq(request.groups[group]), seam.drain_address.eq(request.address)]
+            m.d.sync += port.data[i].eq(reduce(or_, (seam.drained for _, seam in members)))

@@ -1,0 +1,55 @@
+"""Tokens: the control that travels with the data. Each is made once and then only passed on, a cycle a step."""
+
+from amaranth.lib import data, stream
+
+from ..config import EngineConfig, bits_for
+
+ROW_MACS_BITS = 20
+"""Width of the useful MACs that one moving row stands for."""
+
+
+def load_layout(config: EngineConfig) -> data.StructLayout:
+    """`load`: write a stationary tile into the waiting operands; enters the top slab, a slab further south each cycle."""
+    return data.StructLayout({
+        "address": bits_for(config.stationary_depth),
+        "below": bits_for(config.array.slabs),  # slabs of the partition that are still to the south
+    })
+
+
+def start_layout(config: EngineConfig) -> data.StructLayout:
+    """`start`: swap, then stream `rows` moving rows; enters the top slab, a slab further south each cycle."""
+    return data.StructLayout({
+        "rows": bits_for(min(config.moving_depth, config.accumulator_depth) + 1),
+        "moving": bits_for(config.moving_depth),
+        "accumulator": bits_for(config.accumulator_depth),
+        "accumulate": 1,
+        "fused": 1,  # this slab adds the running sum of the slab above
+        "below": bits_for(config.array.slabs),
+        "signal": 2,  # units LOAD and DRAIN to give a token to after the last row
+        "row_macs": ROW_MACS_BITS,
+    })
+
+
+def row_layout(config: EngineConfig) -> data.StructLayout:
+    """`row`: one moving row on its way along the seams; column c sees it one cycle after column c - 1."""
+    return data.StructLayout({
+        "write": 1,  # the sum goes into the accumulators: this is the partition's last slab
+        "accumulate": 1,  # and is added to what is there
+        "fused": 1,
+        "address": bits_for(config.accumulator_depth),
+        "signal": 2,
+    })
+
+
+def tile_layout(config: EngineConfig) -> data.StructLayout:
+    """`tile`: one word of a stationary tile on its way along the columns, a column a cycle."""
+    return data.StructLayout({
+        "valid": 1,
+        "index": bits_for(config.array.load_cycles),
+        "address": bits_for(config.stationary_depth),
+    })
+
+
+def token(layout: data.StructLayout) -> stream.Signature:
+    """Signature of a token: taken in the cycle in which it is valid, never held back."""
+    return stream.Signature(layout, always_ready=True)
