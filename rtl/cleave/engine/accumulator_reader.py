@@ -1,0 +1,142 @@
+"""The drain's reads: rows of accumulators, straightened and handed on beat by beat."""
+
+from amaranth.hdl import Assert, Cat, Elaboratable, Format, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from ..config import ACCUMULATOR_BITS, EngineConfig
+from .drain_layouts import job_layout, read_layout
+from .ports import READ_LATENCY, AccumulatorRead
+
+__all__ = ["AccumulatorReader"]
+
+
+def delayed(m: Module, value: Signal, cycles: int, name: str, *, reset_less: bool = False) -> Signal:
+    """Give `value` as it was some cycles ago."""
+    for cycle in range(cycles):
+        later = Signal(len(value), name=f"{name}_{cycle}", reset_less=reset_less)
+        m.d.sync += later.eq(value)
+        value = later
+    return value
+
+
+class AccumulatorReader(wiring.Component):
+    """Read a job's rows, `read_columns` columns at a time, and give them out as beats of `drain_lanes` columns.
+
+    A read's columns come one cycle after the other and cannot be stopped. The first and the second half of them are
+    straightened each by a triangle of registers, and each have a queue behind; a read is asked for only while a place in
+    the queues is free for it. The queues are as long as a read's way through them at one read every other cycle, so that
+    they give out one beat per cycle when reads are accepted at least that often.
+
+    The first beat comes `READ_LATENCY + drain_lanes + 1` cycles after its read is accepted.
+
+    Members
+    -------
+    job : In(stream.Signature(job_layout(config)))
+        A job is accepted when all reads of the one before are.
+    stop : In(1)
+        Ask for no more reads.
+    read : Out(AccumulatorRead(config)).array(slabs)
+    o : Out(stream.Signature(read_layout(config)))
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        super().__init__({
+            "job": In(stream.Signature(job_layout(config))),
+            "stop": In(1),
+            "read": Out(AccumulatorRead(config)).array(config.array.slabs),
+            "o": Out(stream.Signature(read_layout(config))),
+        })
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        config = self.config
+        lanes = config.drain_lanes
+        widths = [min(lanes, config.read_columns - first) for first in range(0, config.read_columns, lanes)]
+        depth = lanes + 5
+
+        # Ask: groups of each row, row after row.
+        job = Signal(job_layout(config))
+        active = Signal()
+        row, left, group = Signal.like(job.accumulator), Signal.like(job.rows), Signal.like(self.read[0].group)
+        credit = Signal(range(depth + 1), init=depth)
+        last_group = job.last_beat >> (len(widths) - 1)
+        ask, accepted, row_ends, job_ends = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            ask.eq(active & credit.any() & ~self.stop),
+            accepted.eq(ask & Cat(read.ready for read in self.read).bit_select(job.slab, 1)),
+            row_ends.eq(group == last_group),
+            job_ends.eq(accepted & row_ends & (left == 1)),
+            self.job.ready.eq(~active | job_ends),
+        ]
+        for slab, read in enumerate(self.read):
+            m.d.comb += [read.valid.eq(ask & (job.slab == slab)), read.group.eq(group), read.address.eq(row)]
+        with m.If(accepted):
+            m.d.sync += group.eq(group + 1)
+            with m.If(row_ends):
+                m.d.sync += [group.eq(0), row.eq(row + 1), left.eq(left - 1)]
+        with m.If(self.job.ready):
+            m.d.sync += active.eq(self.job.valid)
+        with m.If(self.job.ready & self.job.valid):
+            m.d.sync += [
+                job.eq(self.job.payload),
+                row.eq(self.job.payload.accumulator),
+                left.eq(self.job.payload.rows),
+                group.eq(0),
+            ]
+
+        # Straighten: a token travels with each half and pushes it into its queue when its last column is there.
+        columns = []
+        for column in range(config.read_columns):
+            merged = Signal(ACCUMULATOR_BITS, name=f"column_{column}")
+            for read in self.read:
+                merged = merged | read.data[column]
+            columns.append(merged)
+        queues = []
+        for half, width in enumerate(widths):
+            wanted, last = Signal(name=f"wanted_{half}"), Signal(name=f"last_{half}")
+            if len(widths) == 1:
+                m.d.comb += [wanted.eq(accepted), last.eq(row_ends)]
+            else:
+                m.d.comb += [
+                    wanted.eq(accepted & (~row_ends | (job.last_beat[0] >= half))),
+                    last.eq(row_ends & (job.last_beat[0] == half)),
+                ]
+            token = delayed(m, Cat(wanted, last), READ_LATENCY + half * lanes + width - 1, f"token_{half}")
+            straight = [
+                delayed(m, columns[half * lanes + lane], width - 1 - lane, f"straight_{half * lanes + lane}", reset_less=True)
+                for lane in range(width)
+            ]
+            beat = Signal(read_layout(config), name=f"beat_{half}")
+            queue = SyncFIFOBuffered(width=len(beat.as_value()), depth=depth)
+            m.submodules[f"queue_{half}"] = queue
+            m.d.comb += [
+                beat.last.eq(token[1]),
+                *(beat.accumulators[lane].eq(value) for lane, value in enumerate(straight)),
+                queue.w_data.eq(beat),
+                queue.w_en.eq(token[0]),
+            ]
+            m.d.sync += Assert(~token[0] | queue.w_rdy, Format("accumulators of half {} lost", half))
+            queues.append(queue)
+
+        # Give out: the halves in turn, from the first one in each row.
+        turn = Signal(range(max(2, len(queues))))
+        given, returned = Signal(), Signal()
+        with m.Switch(turn):
+            for half, queue in enumerate(queues):
+                with m.Case(half):
+                    m.d.comb += [
+                        self.o.valid.eq(queue.r_rdy),
+                        self.o.payload.eq(queue.r_data),
+                        queue.r_en.eq(self.o.ready),
+                    ]
+        m.d.comb += [
+            given.eq(self.o.valid & self.o.ready),
+            returned.eq(given & (self.o.payload.last | (turn == len(queues) - 1))),
+        ]
+        with m.If(given):
+            m.d.sync += turn.eq(Mux(returned, 0, turn + 1))
+        m.d.sync += credit.eq(credit - accepted + returned)
+        return m

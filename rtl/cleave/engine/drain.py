@@ -1,0 +1,144 @@
+"""DRAIN: accumulators to memory or to moving banks, rounded once on the way."""
+
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..config import EngineConfig
+from ..numerics.requantise import RECORD_BYTES
+from ..memory.ram import WritePort
+from .accumulator_reader import AccumulatorReader, delayed
+from .axi import Axi4Write
+from .axi_write import AxiWriter
+from .bank_writer import WRITE_LATENCY
+from .byte_aligner import ByteAligner
+from .drain_decoder import DrainDecoder
+from .drain_layouts import job_layout
+from .drain_ledger import DrainLedger
+from .drain_rows import DrainRows
+from .fork import Fork
+from .isa import Error, Opcode, Output
+from .lane_placer import LanePlacer
+from .ports import AccumulatorRead, UnitPort, Window, chunk_layout
+from .requantiser import Requantiser
+from .segment_packer import SegmentPacker
+
+__all__ = ["Drain"]
+
+
+class Drain(wiring.Component):
+    """Executes DRAIN instructions.
+
+        command -> decoder -+-> reader -> placer -> requantiser -+-> aligner -> writer -> memory
+                            +-> rows (addresses) ----------------|-------------^
+                            +-> ledger -> complete               +-> packer -> moving banks
+
+    Each part takes its next job as soon as it is through with its last one: reads of one instruction go on while the
+    results of the one before are rounded, and the bus has yet to answer that before it.
+
+    Throughput: `drain_lanes` accumulators per cycle, as long as reads are accepted every other cycle and the bus takes a
+    beat per cycle.
+
+    The first error that is found stops the drain. As its parts work on different instructions, those before the failing
+    one may be unfinished; of bursts that were started, the bytes that are not written are left alone. After a failure or
+    `abort` nothing completes.
+
+    Members
+    -------
+    unit : Out(UnitPort(Opcode.DRAIN))
+        `complete` comes when every response to the instruction's writes has come, or its last chunk has been written.
+        Failures: those of `DrainDecoder`; WINDOW, in place of the first row outside the window; AXI_WRITE.
+    window : In(Window(config))
+        Constant while `unit.busy`.
+    axi : Out(Axi4Write(axi_address_width, axi_data_width))
+    read : Out(AccumulatorRead(config)).array(slabs)
+    parameters : In(WritePort(parameter_depth, 64 * drain_lanes))
+        The parameter memory is in here.
+    chunks : Out(stream.Signature(chunk_layout(config)))
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        super().__init__({
+            "unit": Out(UnitPort(Opcode.DRAIN)),
+            "window": In(Window(config)),
+            "axi": Out(Axi4Write(config.axi_address_width, config.axi_data_width)),
+            "read": Out(AccumulatorRead(config)).array(config.array.slabs),
+            "parameters": In(WritePort(config.parameter_depth, 8 * RECORD_BYTES * config.drain_lanes)),
+            "chunks": Out(stream.Signature(chunk_layout(config))),
+        })
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        config, unit = self.config, self.unit
+        m.submodules.decoder = decoder = DrainDecoder(config)
+        m.submodules.fork = fork = Fork(job_layout(config), 5)
+        m.submodules.reader = reader = AccumulatorReader(config)
+        m.submodules.placer = placer = LanePlacer(config)
+        m.submodules.requantiser = requantiser = Requantiser(config)
+        m.submodules.rows = rows = DrainRows(config)
+        m.submodules.aligner = aligner = ByteAligner(config)
+        m.submodules.writer = writer = AxiWriter(config)
+        m.submodules.packer = packer = SegmentPacker(config)
+        m.submodules.ledger = ledger = DrainLedger(config)
+
+        # Jobs.
+        connect(m, flipped(unit.command), decoder.command)
+        connect(m, decoder.job, fork.i)
+        moving = decoder.job.payload.output == Output.MOVING
+        m.d.comb += fork.to.eq(Cat(Const(0b111, 3), ~moving, moving))
+        for o, part in zip(fork.o, (reader, placer, ledger, rows, packer)):
+            connect(m, o, part.job)
+
+        # Data.
+        for port, read in zip(self.read, reader.read):
+            connect(m, read, flipped(port))
+        connect(m, flipped(self.parameters), requantiser.parameters)
+        connect(m, flipped(self.window), placer.window)
+        connect(m, flipped(self.window), rows.window)
+        connect(m, reader.o, placer.i)
+        connect(m, placer.o, requantiser.i)
+        moves = requantiser.o.payload.place.output == Output.MOVING
+        m.d.comb += [
+            aligner.i.payload.eq(requantiser.o.payload),
+            packer.i.payload.eq(requantiser.o.payload),
+            aligner.i.valid.eq(requantiser.o.valid & ~moves),
+            packer.i.valid.eq(requantiser.o.valid & moves),
+            requantiser.o.ready.eq(Mux(moves, packer.i.ready, aligner.i.ready)),
+        ]
+        connect(m, aligner.o, writer.i)
+        connect(m, rows.write, writer.write)
+        connect(m, writer.axi, flipped(self.axi))
+        connect(m, packer.o, flipped(self.chunks))
+
+        # Completion. A pulse of `complete` comes a cycle after the ledger hears of it.
+        m.d.comb += [
+            ledger.written.eq(writer.done),
+            ledger.moved.eq(delayed(m, packer.done, WRITE_LATENCY - 1, "moved")),
+        ]
+
+        # The end: the first failure, or an abort.
+        stopped, stop = Signal(), Signal()
+        m.d.comb += stop.eq(stopped | unit.abort)
+        for part in (decoder, reader, rows, writer):
+            m.d.comb += part.stop.eq(stop)
+        m.d.sync += [stopped.eq(stop), unit.failure.valid.eq(0)]
+        with m.If(~stop):
+            for failed, code, index in [
+                (decoder.failure.valid, decoder.failure.code, decoder.failure.index),
+                (rows.outside, Error.WINDOW, rows.index),
+                (writer.error, Error.AXI_WRITE, ledger.writing),
+            ]:
+                with m.If(failed):
+                    m.d.sync += [
+                        stopped.eq(1),
+                        unit.failure.valid.eq(1),
+                        unit.failure.code.eq(code),
+                        unit.failure.index.eq(index),
+                    ]
+        m.d.comb += [
+            unit.complete.valid.eq(ledger.complete.valid & ~stop),
+            unit.complete.signal.eq(ledger.complete.signal),
+            unit.busy.eq(writer.busy | (~stopped & (decoder.busy | ledger.busy))),
+        ]
+        return m

@@ -1,0 +1,88 @@
+"""The address of each beat of a drain: its parameters, and its bytes in the bus word."""
+
+from amaranth.hdl import Elaboratable, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import ACCUMULATOR_BYTES, EngineConfig
+from .drain_layouts import job_layout, place_layout, placed_layout, read_layout
+from .isa import Output
+from .ports import Window
+
+__all__ = ["LanePlacer"]
+
+
+class LanePlacer(wiring.Component):
+    """Say of each beat which parameters it needs, how many bytes it makes and where in a bus word they start.
+
+    Beat k of a job's row r has its parameters at `parameters + k`, and its bytes at address
+    `base + memory + r * stride + k * drain_lanes * size`, where `size` is 4 for INT32 and else 1; only the address's
+    lowest bits are computed here. Latency 0, throughput 1; one cycle between jobs.
+
+    Members
+    -------
+    job : In(stream.Signature(job_layout(config)))
+        A job is accepted when all beats of the one before are.
+    window : In(Window(config))
+    i : In(stream.Signature(read_layout(config)))
+    o : Out(stream.Signature(placed_layout(config)))
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        super().__init__({
+            "job": In(stream.Signature(job_layout(config))),
+            "window": In(Window(config)),
+            "i": In(stream.Signature(read_layout(config))),
+            "o": Out(stream.Signature(placed_layout(config))),
+        })
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        lanes = self.config.drain_lanes
+        job = Signal(job_layout(self.config))
+        active = Signal()
+        left, parameters = Signal.like(job.rows), Signal.like(job.parameters)
+        offset = Signal(place_layout(self.config)["offset"].shape)
+        row_offset, next_row = Signal.like(offset), Signal.like(offset)
+        raw, transfer = Signal(), Signal()
+        columns = Mux(self.i.payload.last, job.tail, lanes)
+        m.d.comb += [
+            raw.eq(job.output == Output.INT32),
+            self.o.valid.eq(active & self.i.valid),
+            self.i.ready.eq(active & self.o.ready),
+            transfer.eq(self.o.valid & self.o.ready),
+            self.o.payload.accumulators.eq(self.i.payload.accumulators),
+            self.o.payload.parameters.eq(parameters),
+            self.o.payload.relu.eq(job.relu),
+            self.o.payload.place.output.eq(job.output),
+            self.o.payload.place.count.eq(Mux(raw, columns * ACCUMULATOR_BYTES, columns)),
+            self.o.payload.place.offset.eq(offset),
+            self.o.payload.place.last.eq(self.i.payload.last),
+            next_row.eq(row_offset + job.stride),
+            self.job.ready.eq(~active),
+        ]
+        with m.If(transfer):
+            m.d.sync += [
+                parameters.eq(parameters + 1),
+                offset.eq(offset + Mux(raw, lanes * ACCUMULATOR_BYTES, lanes)),
+            ]
+            with m.If(self.i.payload.last):
+                m.d.sync += [
+                    parameters.eq(job.parameters),
+                    offset.eq(next_row),
+                    row_offset.eq(next_row),
+                    left.eq(left - 1),
+                    active.eq(left != 1),
+                ]
+        with m.If(self.job.ready & self.job.valid):
+            start = self.window.base + self.job.payload.memory
+            m.d.sync += [
+                active.eq(1),
+                job.eq(self.job.payload),
+                left.eq(self.job.payload.rows),
+                parameters.eq(self.job.payload.parameters),
+                offset.eq(start),
+                row_offset.eq(start),
+            ]
+        return m
