@@ -1,0 +1,52 @@
+# Every target sets the environment up first; a second run changes nothing that is up to date.
+#   make run                     the main job: the digits network on the simulated RTL
+#   make test                    all tests;  make test PYTEST="-k seam -x"  passes options on
+#   make lint bench-sim verilog  checks, simulation speed, Verilog of the default configuration in out/
+PYTHON ?=
+PYTEST ?=
+WORKERS ?= 2
+CONFIG ?= default
+BIN := .venv/bin
+READY := .venv/complete
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench-sim verilog docs train lock clean
+
+help:
+	@sed -n '1,/^[^#]/s/^# \{0,1\}//p' Makefile
+
+setup: $(READY)
+
+$(READY): requirements.txt pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" scripts/setup.sh
+
+run: $(READY)
+	@$(BIN)/cleave run
+
+test: $(READY)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST)
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+	@$(BIN)/python scripts/isa_doc.py --check
+
+bench-sim: $(READY)
+	@$(BIN)/python scripts/bench_sim.py
+
+verilog: $(READY)
+	@$(BIN)/cleave verilog --config $(CONFIG) -o out
+
+docs: $(READY)
+	@$(BIN)/python scripts/isa_doc.py
+
+train: $(READY)
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-train.txt
+	@$(BIN)/python scripts/train_digits.py
+
+lock:
+	@scripts/lock.sh
+
+clean:
+	rm -rf .venv .venv-lock build out sim_build .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
