@@ -1,0 +1,39 @@
+"""Components that are emitted once, however often they are used."""
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from amaranth.lib.wiring import Signature
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Elaboratable
+
+
+class Shareable(Protocol):
+    """A component that may be shared: `shared_name` names its class and, within one design, all its parameters."""
+
+    @property
+    def shared_name(self) -> str:
+        """Name of the module."""
+        ...
+
+    @property
+    def signature(self) -> Signature:
+        """Ports of the module."""
+        ...
+
+    def elaborate(self, platform: object) -> "Elaboratable":
+        """Describe the module."""
+        ...
+
+
+ComponentT = TypeVar("ComponentT", bound=Shareable)
+
+
+def share(platform: object, component: ComponentT) -> ComponentT:
+    """Give what a parent adds to its submodules in place of `component`.
+
+    That is the component itself, unless the platform is an export (`cleave.export`), which elaborates one component per
+    `shared_name` and gives an instance of that module. Either has the component's attributes.
+    """
+    substitute = getattr(platform, "share", None)
+    return component if substitute is None else substitute(component)
