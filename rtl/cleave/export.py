@@ -16,7 +16,7 @@ from typing import Any
 
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Fragment, Instance, ResetSignal, Value
+from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Fragment, Instance, ResetSignal, Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
@@ -169,9 +169,11 @@ class _SharedInstance(Elaboratable):
 
 
 def _ports(component: Shareable) -> dict[str, tuple[Value, PortDirection]]:
-    """Name the ports of a component."""
+    """Name the ports of a component; the constants in its interfaces (`always_ready`) are none."""
     ports = {}
     for path, member, value in component.signature.flatten(component):
+        if isinstance(value, Const):
+            continue
         direction = PortDirection.Input if member.flow == wiring.In else PortDirection.Output
         ports[_port_name(path)] = (Value.cast(value), direction)
     return ports
