@@ -1,0 +1,252 @@
+"""GEMM to a program: loads, trains of passes and drains, software-pipelined over double-buffered banks.
+
+A step is one train: all groups' MATMULs for one chunk of K and one column set. Its operands are loaded into the next slot
+of each bank as soon as the step that used the slot before is complete, and what it finishes is drained while the next step
+computes. Instructions are written in an order in which no queue in front of a unit fills up with work that must wait.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import EngineConfig
+from ..engine.isa import Destination, Output
+from .layout import Layout
+from .program import Program
+from .tiling import Problem, Tiling, choose, cuts
+
+
+@dataclass(frozen=True)
+class CompiledGemm:
+    """A GEMM's program and where it and its operands lie in the window."""
+
+    layout: Layout
+    program: bytes
+
+    @property
+    def tiling(self) -> Tiling:
+        """How the problem was cut."""
+        return self.layout.tiling
+
+    @property
+    def end(self) -> int:
+        """Bytes of the window that are used, from offset 0."""
+        return self.layout.program + len(self.program)
+
+    def place(
+        self, memory: NDArray[np.uint8], a: NDArray[np.int8], b: NDArray[np.int8], records: NDArray[np.void] | None = None
+    ) -> None:
+        """Write operands, parameters and program into the window's bytes."""
+        layout = self.layout
+        parts = [
+            (layout.moving, layout.pack_moving(a)),
+            (layout.stationary, layout.pack_stationary(b)),
+            (layout.program, np.frombuffer(self.program, np.uint8)),
+        ]
+        if records is not None:
+            parts.append((layout.parameters, layout.pack_parameters(records)))
+        for offset, data in parts:
+            memory[offset : offset + len(data)] = data
+
+
+def compile_gemm(problem: Problem, config: EngineConfig, *, partition: int | None = None, base: int = 0) -> CompiledGemm:
+    """Compile a GEMM, for operands and result in the window from byte `base` up.
+
+    Raises
+    ------
+    ValueError
+        If the array has no partition of `partition` slabs.
+    """
+    layout = Layout(choose(problem, config, partition), base)
+    return CompiledGemm(layout, _Writer(layout).write())
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """The output tile of one group in one block and column set."""
+
+    group: int
+    row: int
+    rows: int
+    column: int
+    columns: int
+
+
+class _Writer:
+    """Writes the program of one GEMM, block by block."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.tiling = layout.tiling
+        self.problem = layout.tiling.problem
+        self.array = layout.tiling.config.array
+        self.program = Program()
+        self.chunks: list[list[int]] = []
+        """MATMULs of each chunk: readers of its moving slot."""
+        self.steps: list[list[int]] = []
+        """MATMULs of each step: readers of its stationary slot."""
+        self.drained: dict[tuple[int, int], int] = {}
+        """Last DRAIN of each group's accumulator slot."""
+        self.pending: list[tuple[_Tile, int, int]] = []
+        """What the last step finished and is not drained yet: tile, accumulator slot, MATMUL."""
+        self.last_drain: dict[int, int] = {}
+        """The last DRAIN of each block along N."""
+
+    def write(self) -> bytes:
+        tile_number = 0
+        for column_block in range(self.tiling.column_blocks):
+            first = column_block * self.tiling.tiles
+            sets = range(first, min(first + self.tiling.tiles, self.tiling.column_sets))
+            if self.problem.requantised:
+                self.load_parameters(column_block)
+            for row in range(0, self.problem.m, self.tiling.block_rows):
+                self.block(sets, row, tile_number)
+                tile_number += len(sets)
+        self.drain_pending()
+        return self.program.encode()
+
+    def block(self, sets: range, row: int, tile_number: int) -> None:
+        """Compute one block: all of K for `block_rows` rows from `row` and the column sets `sets`."""
+        tiling = self.tiling
+        tiles = [self.group_tiles(column_set, row) for column_set in sets]
+        for chunk in range(0, tiling.total_passes, tiling.passes):
+            passes = range(chunk, min(chunk + tiling.passes, tiling.total_passes))
+            self.load_moving(tiles[0], passes)
+            self.chunks.append([])
+            for number, column_set in enumerate(sets):
+                self.step(column_set, tiles[number], passes, tile_number + number)
+
+    def group_tiles(self, column_set: int, row: int) -> list[_Tile]:
+        """Give the output tile of each group that has one."""
+        tiling, problem, columns = self.tiling, self.problem, self.array.columns
+        tiles = []
+        for group in range(tiling.groups):
+            tile_row = row if tiling.over_columns else row + group * tiling.tile_rows
+            column = (column_set * tiling.set_tiles + (group if tiling.over_columns else 0)) * columns
+            rows, width = min(tiling.tile_rows, problem.m - tile_row), min(columns, problem.n - column)
+            if rows > 0 and width > 0:
+                tiles.append(_Tile(group, tile_row, rows, column, width))
+        return tiles
+
+    def mask(self, tiles: list[_Tile]) -> int:
+        """Give the first slab of each tile's partition, as a mask."""
+        return sum(1 << tile.group * self.tiling.count for tile in tiles)
+
+    def load_moving(self, tiles: list[_Tile], passes: range) -> None:
+        """Load a chunk of moving rows: once for all groups if they share it, else for each."""
+        tiling, layout = self.tiling, self.layout
+        slot = len(self.chunks) % tiling.moving_slots
+        after = self.chunks[-tiling.moving_slots] if len(self.chunks) >= tiling.moving_slots else []
+        for number, index in enumerate(passes):
+            k = index * tiling.depth
+            for sharing in [tiles] if tiling.over_columns else [[tile] for tile in tiles]:
+                self.program.load(
+                    Destination.MOVING,
+                    slabs=self.mask(sharing),
+                    address=(slot * tiling.passes + number) * tiling.tile_rows,
+                    rows=sharing[0].rows,
+                    row_bytes=min(tiling.depth, self.problem.k - k),
+                    memory=layout.moving + sharing[0].row * layout.moving_stride + k,
+                    stride=layout.moving_stride,
+                    after=after,
+                )
+
+    def load_stationary(self, column_set: int, tiles: list[_Tile], passes: range) -> int:
+        """Load a chunk's stationary tiles, one LOAD per pass for all groups; give the last LOAD."""
+        tiling, layout = self.tiling, self.layout
+        slot = len(self.steps) % tiling.stationary_slots
+        after = self.steps[-tiling.stationary_slots] if len(self.steps) >= tiling.stationary_slots else []
+        load = 0
+        for number, index in enumerate(passes):
+            load = self.program.load(
+                Destination.STATIONARY,
+                slabs=1 if tiling.over_columns else self.mask(tiles),
+                address=(slot * tiling.passes + number) * self.array.load_cycles,
+                rows=tiling.depth * (len(tiles) if tiling.over_columns else 1),
+                row_bytes=self.array.columns,
+                memory=layout.stationary_block(column_set, index),
+                stride=layout.stationary_stride,
+                after=after,
+            )
+        return load
+
+    def step(self, column_set: int, tiles: list[_Tile], passes: range, tile_number: int) -> None:
+        """Load and compute one train in every group; drain what the step before finished."""
+        tiling = self.tiling
+        load = self.load_stationary(column_set, tiles, passes)
+        slot = tile_number % tiling.accumulator_slots
+        if any(waiting[1] == slot for waiting in self.pending):
+            self.drain_pending()
+        last_depth = min(tiling.depth, self.problem.k - passes[-1] * tiling.depth)
+        matmuls = []
+        for tile in tiles:
+            drained = self.drained.get((tile.group, slot))
+            matmuls.append(self.program.matmul(
+                tile.group * tiling.count,
+                tiling.count,
+                rows=tile.rows,
+                passes=len(passes),
+                moving=(len(self.chunks) - 1) % tiling.moving_slots * tiling.passes * tiling.tile_rows,
+                moving_step=tiling.tile_rows,
+                stationary=len(self.steps) % tiling.stationary_slots * tiling.passes * self.array.load_cycles,
+                stationary_step=self.array.load_cycles,
+                accumulator=slot * tiling.tile_rows,
+                accumulate_first=passes.start > 0,
+                row_macs=tiling.depth * tile.columns,
+                last_row_macs=last_depth * tile.columns,
+                after=[load] if drained is None else [load, drained],
+            ))
+        self.chunks[-1] += matmuls
+        self.steps.append(matmuls)
+        self.drain_pending()
+        if passes.stop == tiling.total_passes:
+            self.pending = [(tile, slot, matmul) for tile, matmul in zip(tiles, matmuls, strict=True)]
+
+    def drain_pending(self) -> None:
+        """Drain what the last step finished."""
+        tiling, problem, layout = self.tiling, self.problem, self.layout
+        for tile, slot, matmul in self.pending:
+            index = tile.column // self.array.columns
+            drain = self.program.drain(
+                Output.INT8 if problem.requantised else Output.INT32,
+                slab=(tile.group + 1) * tiling.count - 1,
+                accumulator=slot * tiling.tile_rows,
+                rows=tile.rows,
+                columns=tile.columns,
+                memory=layout.result + tile.row * layout.result_stride + tile.column * problem.result_bytes,
+                stride=layout.result_stride,
+                relu=problem.relu,
+                parameters=self.parameter_word(index) if problem.requantised else 0,
+                after=[matmul],
+            )
+            self.drained[tile.group, slot] = drain
+            self.last_drain[index // (tiling.tiles * tiling.set_tiles)] = drain
+        self.pending = []
+
+    def load_parameters(self, column_block: int) -> None:
+        """Load the drain's parameters for a block along N.
+
+        The drains that use them need no token of their own: their MATMULs wait for loads that come later.
+        """
+        tiling, layout = self.tiling, self.layout
+        block_tiles = tiling.tiles * tiling.set_tiles
+        first = column_block * block_tiles
+        self.drain_pending()
+        before = self.last_drain.get(column_block - tiling.parameter_slots)
+        self.program.load(
+            Destination.PARAMETERS,
+            slabs=0,
+            address=self.parameter_word(first),
+            rows=min(block_tiles, tiling.column_tiles - first),
+            row_bytes=layout.parameter_bytes,
+            memory=layout.parameters + first * layout.parameter_bytes,
+            stride=layout.parameter_bytes,
+            after=[] if before is None else [before],
+        )
+
+    def parameter_word(self, index: int) -> int:
+        """Give the parameter memory's word for column 0 of tile `index` of N."""
+        tiling = self.tiling
+        words = tiling.tiles * tiling.set_tiles
+        return (index // words % tiling.parameter_slots * words + index % words) * tiling.parameter_words

@@ -1,0 +1,207 @@
+"""How a GEMM is cut for the array: the choice of partition and tile sizes, by a cost estimate.
+
+Names used throughout: M x K times K x N. A partition is `count` fused slabs and multiplies `depth = count * rows` of K by
+`columns` of N per pass; `groups` partitions side by side work on different output tiles at once, spread over N (they share
+the moving operand) or over M (they share the stationary operand). A block is what is computed between two drains of the
+same accumulators: `tile_rows` of M (times the groups, if spread over M) by `tiles` column sets (each one tile of
+`columns`, times the groups, if spread over N). Inside a block, K goes by in chunks of `passes` passes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..config import ACCUMULATOR_BYTES, MAX_CONTRACTION, EngineConfig
+from ..engine.isa import INSTRUCTION_BYTES
+
+MAX_TILES = 4
+MAX_SLOTS = 4
+
+
+def cuts(total: int, part: int) -> int:
+    """Parts of at most `part` that make `total`."""
+    return -(-total // part)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A GEMM: `m` x `k` times `k` x `n`, with int32 results, or int8 ones if `requantised`."""
+
+    m: int
+    k: int
+    n: int
+    requantised: bool = False
+    relu: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.m, self.k, self.n) < 1:
+            raise ValueError(f"M, K and N must be at least 1, not {self.m}, {self.k} and {self.n}")
+        if self.k > MAX_CONTRACTION:
+            raise ValueError(f"K must be at most {MAX_CONTRACTION} for int32 sums that cannot overflow, not {self.k}")
+
+    @property
+    def result_bytes(self) -> int:
+        """Bytes of one element of the result."""
+        return 1 if self.requantised else ACCUMULATOR_BYTES
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """One way to cut a problem; see the module's text for the words."""
+
+    config: EngineConfig
+    problem: Problem
+    count: int
+    groups: int
+    over_columns: bool
+    tile_rows: int
+    tiles: int
+    passes: int
+
+    @cached_property
+    def depth(self) -> int:
+        """K per pass."""
+        return self.count * self.config.array.rows
+
+    @cached_property
+    def block_rows(self) -> int:
+        """M per block."""
+        return self.tile_rows * (1 if self.over_columns else self.groups)
+
+    @cached_property
+    def set_tiles(self) -> int:
+        """Tiles of `columns` in a column set: what one stationary LOAD brings."""
+        return self.groups if self.over_columns else 1
+
+    @cached_property
+    def column_tiles(self) -> int:
+        """Tiles of `columns` in N."""
+        return cuts(self.problem.n, self.config.array.columns)
+
+    @cached_property
+    def column_sets(self) -> int:
+        """Column sets in N."""
+        return cuts(self.column_tiles, self.set_tiles)
+
+    @cached_property
+    def row_blocks(self) -> int:
+        """Blocks along M."""
+        return cuts(self.problem.m, self.block_rows)
+
+    @cached_property
+    def column_blocks(self) -> int:
+        """Blocks along N."""
+        return cuts(self.column_sets, self.tiles)
+
+    @cached_property
+    def total_passes(self) -> int:
+        """Passes along K."""
+        return cuts(self.problem.k, self.depth)
+
+    @cached_property
+    def parameter_words(self) -> int:
+        """Parameter memory words of one tile of columns."""
+        return cuts(self.config.array.columns, self.config.drain_lanes)
+
+    @cached_property
+    def moving_slots(self) -> int:
+        """Chunks that the moving banks hold."""
+        return self._slots(self.config.moving_depth // (self.passes * self.tile_rows))
+
+    @cached_property
+    def stationary_slots(self) -> int:
+        """Chunks of one column set that the stationary banks hold."""
+        return self._slots(self.config.stationary_depth // (self.passes * self.config.array.load_cycles))
+
+    @cached_property
+    def accumulator_slots(self) -> int:
+        """Tiles that an accumulator bank holds."""
+        return min(self.config.accumulator_depth // self.tile_rows, 2 * self.tiles, 2**self.config.token_bits - 1)
+
+    @cached_property
+    def parameter_slots(self) -> int:
+        """Blocks along N whose parameters the drain holds, at most 2."""
+        return min(2, self.config.parameter_depth // (self.tiles * self.set_tiles * self.parameter_words))
+
+    def _slots(self, fit: int) -> int:
+        return min(fit, MAX_SLOTS, 2**self.config.token_bits - 1)
+
+    def legal(self) -> bool:
+        """Whether everything fits, with double buffers wherever a second chunk follows."""
+        chunks = cuts(self.total_passes, self.passes) * self.row_blocks * self.column_blocks
+        trains = cuts(self.total_passes, self.passes) * self.row_blocks * self.column_sets
+        return (
+            self.moving_slots >= min(2, chunks)
+            and self.stationary_slots >= min(2, trains)
+            and self.accumulator_slots >= self.tiles
+            and (self.parameter_slots >= 1 or not self.problem.requantised)
+        )
+
+    def cycles(self) -> int:
+        """Estimate the cycles from the first instruction to the last result, with a memory that is never late."""
+        array, bus = self.config.array, self.config.axi_bytes
+        work = self.row_blocks * self.column_sets * self.total_passes
+        compute = work * max(self.tile_rows, array.load_cycles)
+
+        moving_row = max(cuts(self.depth, bus), cuts(self.count, self.config.segments))
+        stationary = self.set_tiles * self.depth * cuts(array.columns, bus)
+        moving_loads = self.row_blocks * self.column_blocks * self.total_passes
+        matmuls = self.groups * self.row_blocks * self.column_sets * cuts(self.total_passes, self.passes)
+        instructions = work + moving_loads * (self.block_rows // self.tile_rows) + matmuls
+        load = (
+            self.problem.m * self.column_blocks * self.total_passes * moving_row
+            + work * stationary
+            + instructions * cuts(INSTRUCTION_BYTES, bus)
+        )
+
+        drain_row = cuts(array.columns, self.config.drain_lanes)
+        store = self.problem.m * self.column_tiles * drain_row
+
+        fill = self.passes * (self.block_rows * moving_row + stationary) + self.tile_rows * self.groups * drain_row
+        if self.accumulator_slots < 2 * self.tiles and self.row_blocks * self.column_blocks > 1:
+            compute += store  # accumulators that are drained are not computed into
+        return max(compute, load, store) + fill
+
+
+def choose(problem: Problem, config: EngineConfig, partition: int | None = None) -> Tiling:
+    """Give the tiling with the lowest estimate, with partitions of `partition` slabs if that is given.
+
+    Raises
+    ------
+    ValueError
+        If the array has no such partition.
+    """
+    slabs = config.array.slabs
+    if partition is not None and not 1 <= partition <= slabs:
+        raise ValueError(f"partition must be 1 to {slabs} slabs, not {partition}")
+    counts = range(1, slabs + 1) if partition is None else [partition]
+    return min((tiling for count in counts for tiling in _candidates(problem, config, count)), key=Tiling.cycles)
+
+
+def _candidates(problem: Problem, config: EngineConfig, count: int) -> Iterator[Tiling]:
+    side_by_side = config.array.slabs // count
+    column_tiles = cuts(problem.n, config.array.columns)
+    for over_columns in (True, False):
+        groups = min(side_by_side, column_tiles if over_columns else problem.m)
+        sets = cuts(column_tiles, groups if over_columns else 1)
+        for tiles in range(1, min(MAX_TILES, sets) + 1):
+            for tile_rows in _tile_rows(problem.m, 1 if over_columns else groups, tiles, config):
+                passes = 1
+                while True:
+                    tiling = Tiling(config, problem, count, groups, over_columns, tile_rows, tiles, passes)
+                    if not tiling.legal():
+                        break
+                    yield tiling
+                    if passes >= tiling.total_passes:
+                        break
+                    passes *= 2
+
+
+def _tile_rows(m: int, groups: int, tiles: int, config: EngineConfig) -> set[int]:
+    """Give tile heights that cut M evenly and leave 1, 2 or 4 times `tiles` accumulator slots."""
+    heights = set()
+    for slots in (1, 2, 4):
+        most = min(config.accumulator_depth // (slots * tiles), config.moving_depth // 2)
+        if most:
+            heights.add(cuts(m, groups * cuts(m, groups * most)))
+    return heights

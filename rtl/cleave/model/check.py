@@ -1,0 +1,147 @@
+"""What makes an instruction illegal: the checks that the engine makes before it runs one."""
+
+from ..config import EngineConfig
+from ..engine.isa import Destination, Error, Instruction, Opcode, Output, Unit
+from ..errors import EngineError
+from ..numerics.requantise import RECORD_BYTES
+
+
+def cuts(total: int, part: int) -> int:
+    """Parts of at most `part` that make `total`."""
+    return -(-total // part)
+
+
+def parameter_word_bytes(config: EngineConfig) -> int:
+    """Bytes of a word of the drain's parameter memory."""
+    return RECORD_BYTES * config.drain_lanes
+
+
+def check(instruction: Instruction, config: EngineConfig, *, index: int, window: int) -> None:
+    """Check the fields of instruction number `index` for a memory window of `window` bytes.
+
+    Raises
+    ------
+    EngineError
+        With ILLEGAL_INSTRUCTION, BANK_RANGE or WINDOW, in this order.
+    """
+    rules = {Opcode.LOAD: _load, Opcode.MATMUL: _matmul, Opcode.DRAIN: _drain}[instruction.opcode]
+    units = 1 << (Unit.SLAB + config.array.slabs)
+    common = [
+        (Error.ILLEGAL_INSTRUCTION, instruction.wait < units and instruction.signal < units, "wait and signal name no such unit"),
+        (Error.ILLEGAL_INSTRUCTION, instruction.rows >= 1, "rows must be at least 1"),
+    ]
+    for code, holds, rule in common + rules(instruction, config, window):
+        if not holds:
+            raise EngineError(code, index, rule)
+
+
+Rule = tuple[Error, bool, str]
+
+
+def _load(instruction: Instruction, config: EngineConfig, window: int) -> list[Rule]:
+    array, row_bytes, slabs = config.array, instruction.row_bytes, instruction.slabs
+    if instruction.destination == Destination.MOVING:
+        segments, words, depth = cuts(row_bytes, array.rows), instruction.rows, config.moving_depth
+    elif instruction.destination == Destination.STATIONARY:
+        segments, depth = cuts(instruction.rows, array.rows), config.stationary_depth
+        words = cuts(min(instruction.rows, array.rows), array.load_rows)
+    else:
+        segments, depth = 1, config.parameter_depth
+        words = instruction.rows * cuts(row_bytes, parameter_word_bytes(config))
+    parameters = instruction.destination == Destination.PARAMETERS
+    return [
+        (Error.ILLEGAL_INSTRUCTION, instruction.destination in tuple(Destination), "destination must be 0, 1 or 2"),
+        (Error.ILLEGAL_INSTRUCTION, row_bytes >= 1, "row_bytes must be at least 1"),
+        (
+            Error.ILLEGAL_INSTRUCTION,
+            instruction.destination != Destination.STATIONARY or row_bytes <= array.columns,
+            f"row_bytes must be at most {array.columns} for stationary banks",
+        ),
+        (Error.ILLEGAL_INSTRUCTION, (slabs == 0) == parameters, "slabs must name slabs for banks, none for parameters"),
+        (
+            Error.ILLEGAL_INSTRUCTION,
+            (slabs << max(segments - 1, 0)) >> array.slabs == 0,
+            f"slabs and segments reach beyond {array.slabs} slabs",
+        ),
+        (Error.BANK_RANGE, instruction.address + words <= depth, f"words must lie below {depth}"),
+        _memory(instruction, row_bytes, window),
+    ]
+
+
+def _matmul(instruction: Instruction, config: EngineConfig, _window: int) -> list[Rule]:
+    array, last = config.array, instruction.passes - 1
+
+    def ends(start: int, step: int, words: int, depth: int, name: str) -> Rule:
+        return Error.BANK_RANGE, start + max(last, 0) * step + words <= depth, f"{name} must lie below {depth}"
+
+    return [
+        (Error.ILLEGAL_INSTRUCTION, instruction.passes >= 1, "passes must be at least 1"),
+        (Error.ILLEGAL_INSTRUCTION, instruction.count >= 1, "count must be at least 1"),
+        (
+            Error.ILLEGAL_INSTRUCTION,
+            instruction.first + instruction.count <= array.slabs,
+            f"the partition must lie in {array.slabs} slabs",
+        ),
+        ends(instruction.moving, instruction.moving_step, instruction.rows, config.moving_depth, "moving rows"),
+        ends(
+            instruction.stationary, instruction.stationary_step, array.load_cycles, config.stationary_depth, "stationary words"
+        ),
+        ends(
+            instruction.accumulator, instruction.accumulator_step, instruction.rows, config.accumulator_depth,
+            "accumulator rows",
+        ),
+    ]
+
+
+def moving_output(instruction: Instruction) -> tuple[int, int]:
+    """Give the slab mask and the bank address of a DRAIN to moving banks."""
+    return instruction.memory & (1 << 30) - 1, instruction.memory >> 32
+
+
+def _drain(instruction: Instruction, config: EngineConfig, window: int) -> list[Rule]:
+    array, columns = config.array, instruction.columns
+    rules: list[Rule] = [
+        (Error.ILLEGAL_INSTRUCTION, instruction.output in tuple(Output), "output must be 0, 1 or 2"),
+        (Error.ILLEGAL_INSTRUCTION, instruction.slab < array.slabs, f"slab must be below {array.slabs}"),
+        (Error.ILLEGAL_INSTRUCTION, 1 <= columns <= array.columns, f"columns must be 1 to {array.columns}"),
+    ]
+    ranges: list[Rule] = [
+        (
+            Error.BANK_RANGE,
+            instruction.accumulator + instruction.rows <= config.accumulator_depth,
+            f"accumulator rows must lie below {config.accumulator_depth}",
+        ),
+    ]
+    if instruction.output == Output.INT32:
+        unused = instruction.relu == 0 and instruction.parameters == 0
+        rules.append((Error.ILLEGAL_INSTRUCTION, unused, "relu and parameters must be 0 for int32"))
+    else:
+        words = instruction.parameters + cuts(columns, config.drain_lanes)
+        ranges.append((Error.BANK_RANGE, words <= config.parameter_depth, f"parameters must lie below {config.parameter_depth}"))
+    if instruction.output == Output.MOVING:
+        slabs, address = moving_output(instruction)
+        rules += [
+            (
+                Error.ILLEGAL_INSTRUCTION,
+                instruction.stride == 0 and instruction.memory >> 30 & 0b11 == 0,
+                "stride and bits 30 and 31 of memory must be 0 for moving banks",
+            ),
+            (Error.ILLEGAL_INSTRUCTION, slabs != 0, "slabs must name slabs"),
+            (
+                Error.ILLEGAL_INSTRUCTION,
+                (slabs << cuts(columns, array.rows) - 1) >> array.slabs == 0,
+                f"slabs and segments reach beyond {array.slabs} slabs",
+            ),
+        ]
+        ranges.append((
+            Error.BANK_RANGE, address + instruction.rows <= config.moving_depth, f"words must lie below {config.moving_depth}"
+        ))
+    else:
+        size = columns * (4 if instruction.output == Output.INT32 else 1)
+        ranges.append(_memory(instruction, size, window))
+    return rules + ranges
+
+
+def _memory(instruction: Instruction, row_bytes: int, window: int) -> Rule:
+    end = instruction.memory + max(instruction.rows - 1, 0) * instruction.stride + row_bytes
+    return Error.WINDOW, end <= window, f"memory must end at byte {window} of the window, not {end}"
