@@ -57,7 +57,7 @@ class Design:
 
     def verilog(self, *, assertions: bool = False) -> str:
         """Write Verilog 2005; with `assertions`, also the design's `Assert` statements, for simulators."""
-        keep = [] if assertions else ["chformal -remove", "delete t:$print"]
+        keep = [] if assertions else ["delete t:$check t:$print"]
         hidden = " ".join(f"-remove {name}" for name in ("generator", "top", "amaranth.hierarchy", "amaranth.decoding"))
         script = [
             f"read_rtlil <<rtlil\n{self.rtlil}\nrtlil",
