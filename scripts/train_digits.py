@@ -1,12 +1,13 @@
 """Train the digits network, quantise it, and write rtl/cleave/network/digits.npz (`make train`).
 
-The data are scikit-learn's 1797 handwritten digits, 8x8 pixels of 0 to 16. A quarter of them, chosen by a fixed seed, is
-held out: training and calibration never see it, and only it is stored. (The noise and the epochs were chosen by
-cross-validation inside the other three quarters.) Training is plain numpy in float64 with a fixed
-seed, so that a second run on the same machine gives the same bytes; another BLAS may round its sums differently.
+The data are scikit-learn's 1797 handwritten digits, 8x8 pixels of 0 to 16. A quarter of them, chosen by a fixed seed,
+is held out: training and calibration never see it, and only it is stored. (Noise and epochs were chosen by
+cross-validation inside the other three quarters.) Training is plain numpy in float64 with a fixed seed, so that a
+second run on the same machine gives the same bytes; another BLAS may round its sums differently.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,6 @@ PIXEL_RANGE = 16.0
 NOISE = 0.2
 
 Floats = NDArray[np.float64]
-
 
 
 def forward(x: Floats, weights: Sequence[Floats], biases: Sequence[Floats]) -> list[Floats]:
@@ -58,7 +58,7 @@ def gradients(
 def train(images: Floats, labels: NDArray[np.int8], rng: np.random.Generator) -> list[list[Floats]]:
     """Train with Adam on noisy images; give weights and hidden biases."""
     sizes = [64, *HIDDEN, 10]
-    weights = [rng.normal(0, np.sqrt(2 / k), (k, n)) for k, n in zip(sizes[:-1], sizes[1:], strict=True)]
+    weights = [rng.normal(0, np.sqrt(2 / k), (k, n)) for k, n in pairwise(sizes)]
     biases = [np.zeros(n) for n in HIDDEN]
     parameters = [*weights, *biases]
     first = [np.zeros_like(p) for p in parameters]
@@ -73,10 +73,10 @@ def train(images: Floats, labels: NDArray[np.int8], rng: np.random.Generator) ->
             by_weight, by_bias = gradients(values, labels[chosen], weights)
             step += 1
             for parameter, gradient, m, v in zip(parameters, [*by_weight, *by_bias], first, second, strict=True):
-                m += 0.1 * (gradient - m)
-                v += 0.001 * (gradient**2 - v)
+                m[...] += 0.1 * (gradient - m)
+                v[...] += 0.001 * (gradient**2 - v)
                 scale = np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-                parameter -= rate * (scale * m / (np.sqrt(v) + 1e-8) + WEIGHT_DECAY * parameter)
+                parameter[...] -= rate * (scale * m / (np.sqrt(v) + 1e-8) + WEIGHT_DECAY * parameter)
     return [weights, biases]
 
 
@@ -96,9 +96,8 @@ def main() -> None:
     for layer in layers[:-1]:
         x = layer(x)
         peaks.append(float(x.max()))
-    network = digits.Digits(
-        data[held_out].astype(np.int8), target[held_out].astype(np.int8), quantise(layers, peaks), layers, np.array(peaks)
-    )
+    images, labels = data[held_out].astype(np.int8), target[held_out].astype(np.int8)
+    network = digits.Digits(images, labels, quantise(layers, peaks), layers, np.array(peaks))
     network.save(Path(digits.__file__).with_name(digits.FILE))
 
     result, exact = network.images, network.images.astype(np.float32)

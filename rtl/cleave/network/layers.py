@@ -26,6 +26,7 @@ class FloatLayer:
     bias: NDArray[np.float32] | None  # [N]
 
     def __call__(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Give the layer's result for `x` [M, K]."""
         product = x @ self.weights
         return product if self.bias is None else np.maximum(product + self.bias, 0)
 
@@ -59,7 +60,7 @@ def quantise(layers: Sequence[FloatLayer], peaks: Sequence[float]) -> list[Layer
 
     `peaks[i]` is the float value that stands for `LARGEST` in the activations that enter layer i: for hidden
     activations their largest value over the training images, for pixels 127, so that a pixel stands for itself. Hidden
-    layers have a weight scale per column, the last layer one scale, so that its raw sums compare like its float results.
+    layers have a weight scale per column, the last layer has one, so that its raw sums compare like its float results.
     """
     quantised = []
     for index, layer in enumerate(layers):

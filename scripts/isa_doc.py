@@ -1,0 +1,312 @@
+"""Write docs/isa.md from rtl/cleave/engine/isa.py; `--check` only says whether the page is what it should be."""
+
+import argparse
+import ast
+import enum
+import inspect
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+from cleave.config import PRESETS
+from cleave.engine import isa
+from cleave.engine.isa import (
+    FIELDS,
+    IDENTITY,
+    INSTRUCTION_BITS,
+    INSTRUCTION_BYTES,
+    Control,
+    Counter,
+    Destination,
+    Error,
+    Interrupt,
+    Opcode,
+    Output,
+    Register,
+    Status,
+    Unit,
+    encode,
+    slab_bit,
+)
+
+PAGE = Path(__file__).parents[1] / "docs" / "isa.md"
+
+OPCODES = {
+    Opcode.LOAD: "memory to moving banks, stationary banks or the drain's parameters",
+    Opcode.MATMUL: "passes on a partition: moving rows through stationary tiles into accumulators",
+    Opcode.DRAIN: "accumulators, raw or requantised, to memory or to moving banks",
+}
+
+REGISTERS = {
+    Register.IDENTITY: ("read", f"`0x{IDENTITY:08X}`, the letters {IDENTITY.to_bytes(4, 'big').decode()}"),
+    Register.CONTROL: ("write", "sets off what its bits say; reads as 0"),
+    Register.STATUS: ("read", "bits below"),
+    Register.ERROR: ("read", "code of the first error since START, below"),
+    Register.ERROR_INSTRUCTION: ("read", "number of the failing instruction, from 0"),
+    Register.INTERRUPT_ENABLE: ("programmed", "the interrupt line is high while a bit is set here and in INTERRUPT"),
+    Register.INTERRUPT: ("read, write 1 to clear", "bits below"),
+    Register.PROGRAM_LENGTH: ("programmed", "instructions in the program"),
+    Register.PROGRAM_LOW: ("programmed", "byte offset of the program in the memory window"),
+    Register.PROGRAM_HIGH: ("programmed", "16 bits"),
+    Register.WINDOW_BASE_LOW: ("programmed", "bus address of the memory window"),
+    Register.WINDOW_BASE_HIGH: ("programmed", "as many bits as the bus address has"),
+    Register.WINDOW_SIZE_LOW: ("programmed", "bytes of the memory window"),
+    Register.WINDOW_SIZE_HIGH: ("programmed", "16 bits"),
+    Register.WATCHDOG: ("programmed", "cycles without a transfer that the bus may owe one; 0: any number"),
+    Register.SHAPE: ("read", "bits 7:0 slabs, 19:8 rows of a slab, 31:20 columns"),
+    Register.COUNTERS: ("read", "first of the performance counters, in the order below"),
+}
+
+FLAGS: dict[type[enum.IntFlag], dict[enum.IntFlag, str]] = {
+    Control: {
+        Control.START: "run the program; clears the counters",
+        Control.RESET: "stop, wait until the bus owes nothing, then clear everything but the programmed registers",
+    },
+    Status: {
+        Status.BUSY: "a program runs, is being stopped, or is being reset",
+        Status.DONE: "the last program ended, and all its effects are visible",
+        Status.ERROR: "the last program stopped with an error; only RESET leaves this state",
+        Status.RESETTING: "a RESET waits for the bus",
+    },
+    Interrupt: {
+        Interrupt.DONE: "a program ended",
+        Interrupt.ERROR: "a program stopped with an error",
+    },
+}
+
+M, K, N = 3, 8, 4
+MOVING, STATIONARY, RESULT = 0x000, 0x040, 0x080
+EXAMPLE: list[tuple[str, Opcode, dict[str, int]]] = [
+    (
+        "A into the moving banks: columns 0 to 3 to slab 0, 4 to 7 to slab 1",
+        Opcode.LOAD,
+        {"destination": Destination.MOVING, "slabs": 0b01, "rows": M, "row_bytes": K, "memory": MOVING, "stride": K},
+    ),
+    (
+        "W into the stationary banks: rows 0 to 3 to slab 0, 4 to 7 to slab 1; a token to slab 0 for both LOADs",
+        Opcode.LOAD,
+        {
+            "signal": slab_bit(0), "destination": Destination.STATIONARY, "slabs": 0b01, "rows": K, "row_bytes": N,
+            "memory": STATIONARY, "stride": N,
+        },
+    ),
+    (
+        "one pass on both slabs fused: the token is taken at slab 0, and one for DRAIN given at slab 1",
+        Opcode.MATMUL,
+        {
+            "wait": 1 << Unit.LOAD, "signal": 1 << Unit.DRAIN, "first": 0, "count": 2, "rows": M, "passes": 1,
+            "row_macs": K * N, "last_row_macs": K * N,
+        },
+    ),
+    (
+        "the sums out of the last slab's accumulators, as int32",
+        Opcode.DRAIN,
+        {
+            "wait": slab_bit(1), "output": Output.INT32, "slab": 1, "rows": M, "columns": N,
+            "memory": RESULT, "stride": 4 * N,
+        },
+    ),
+]  # fmt: skip
+"""A x W on the `tiny` engine (2 slabs x 4 rows x 4 columns), both slabs fused: what it does, opcode, fields."""
+
+
+def example_program() -> bytes:
+    """Give the worked example as the engine fetches it."""
+    return b"".join(encode(opcode, **values) for _, opcode, values in EXAMPLE)
+
+
+def member_docs(kind: type[enum.Enum]) -> dict[str, str]:
+    """Give the string that follows each member in the source."""
+    classes = {node.name: node for node in ast.parse(inspect.getsource(isa)).body if isinstance(node, ast.ClassDef)}
+    docs = {}
+    for member, text in pairwise(classes[kind.__name__].body):
+        if isinstance(member, ast.Assign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            assert isinstance(member.targets[0], ast.Name)
+            docs[member.targets[0].id] = " ".join(str(text.value.value).split())
+    return docs
+
+
+def table(header: str, rows: list[tuple[object, ...]]) -> str:
+    """Format a Markdown table; `header` has its cells separated by bars."""
+    columns = header.count("|") + 1
+    lines = [f"| {header} |", "|" + "---|" * columns]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def fields(opcode: Opcode) -> str:
+    """Table of an opcode's fields with their bits."""
+    rows, position = [], 0
+    for item in FIELDS[opcode]:
+        end = position + item.width - 1
+        rows.append((f"{end}:{position}" if item.width > 1 else position, item.width, f"`{item.name}`", item.doc))
+        position += item.width
+    if position < INSTRUCTION_BITS:
+        rows.append((f"{INSTRUCTION_BITS - 1}:{position}", INSTRUCTION_BITS - position, "", "must be 0"))
+    return table("bits | width | field | meaning", rows)
+
+
+def values(kind: type[enum.IntEnum]) -> str:
+    """Table of an enumeration."""
+    docs = member_docs(kind)
+    return table("value | name | meaning", [(m.value, m.name, docs.get(m.name, "")) for m in kind])
+
+
+def flags(kind: type[enum.IntFlag]) -> str:
+    """Table of a register's bits."""
+    return table("bit | name | meaning", [(flag.value.bit_length() - 1, flag.name, FLAGS[kind][flag]) for flag in kind])
+
+
+def counters() -> str:
+    """Table of the performance counters with their offsets."""
+    docs = member_docs(Counter)
+    rows = [(f"`0x{Register.COUNTERS + 8 * c:02X}`", c.name, docs.get(c.name, "")) for c in Counter]
+    return table("offset | name | counts", rows)
+
+
+def example() -> str:
+    """Worked example: each instruction's fields and bytes."""
+    parts = []
+    for number, (text, opcode, given) in enumerate(EXAMPLE):
+        told = {name: f"{value:#x}" if name == "memory" else str(int(value)) for name, value in given.items()}
+        names = ", ".join(f"{name} {value}" for name, value in told.items())
+        code = encode(opcode, **given)
+        lines = [f"       {code[start : start + 16].hex(' ')}" for start in range(0, INSTRUCTION_BYTES, 16)]
+        parts.append("\n".join([f"{number}. **{opcode.name}** {names}: {text}.", "", *lines]))
+    return "\n\n".join(parts)
+
+
+def page() -> str:
+    """Give the whole page."""
+    tiny = PRESETS["tiny"].array
+    assert (tiny.slabs, tiny.rows, tiny.columns) == (2, K // 2, N), "the worked example is made for another array"
+    return f"""<!-- Written by scripts/isa_doc.py from rtl/cleave/engine/isa.py: change those, then run `make docs`. -->
+# The instruction set
+
+A program is an array of instructions of {INSTRUCTION_BITS} bits, {INSTRUCTION_BYTES} bytes each, little-endian, in
+the memory window. The engine fetches it through the same AXI4 port as its data. All offsets in instructions are
+bytes from the window's base, and every access is checked against the window's size before it is made.
+
+{table("value | name | what it does", [(o.value, o.name, text) for o, text in OPCODES.items()])}
+
+Every other opcode is illegal, 0 among them, so that cleared memory is no program.
+
+## Tokens: what runs when
+
+LOAD, DRAIN and each slab are *units*. A unit has a queue of its own and runs its instructions in order; between units
+nothing is ordered, **except by tokens**. For every pair of units that can depend on each other the engine counts the
+tokens that one has given and the other has not taken yet:
+
+- An instruction starts when it can take one token from every unit in its `wait` mask, and takes them.
+- When all its effects are visible, it gives one token to every unit in its `signal` mask.
+- A MATMUL is an instruction of every slab of its partition. It takes its tokens at the first slab, where data
+  enters, and gives them from the last one, where results leave.
+- A program must also be valid when its instructions run one after the other as written: a token is given by an
+  earlier instruction than the one that takes it.
+
+Units complete in order, so one token after the last of several instructions stands for all of them. A token is
+needed wherever an instruction reads what another unit wrote (LOAD before MATMUL, MATMUL before DRAIN, DRAIN to
+moving banks before MATMUL), and wherever it overwrites what another unit still reads (MATMUL before the LOAD that
+reuses its bank words, DRAIN before the MATMUL that reuses its accumulators). Slabs do not exchange tokens:
+partitions that overlap follow each other in the queues of the slabs that they share.
+
+{table("bit | unit", [(Unit.LOAD.value, "LOAD"), (Unit.DRAIN.value, "DRAIN"), (f"{Unit.SLAB.value} + s", "slab s")])}
+
+## LOAD
+
+Copies `rows` rows of `row_bytes` bytes, `stride` apart, from memory into banks.
+
+{fields(Opcode.LOAD)}
+
+- **Moving**: one memory row is one row of A. Its bytes are cut into segments of one slab's `rows` bytes; segment j
+  goes to the slabs in `slabs << j`, all at the same address, so one LOAD lays a long row across the slabs of a
+  fused partition, and with several bits set the same row goes to several partitions.
+- **Stationary**: one memory row is one row of W, at most `columns` bytes. Rows are cut into segments of one slab's
+  `rows` rows, again j slabs further south. A bank word holds `load_rows` rows, a tile `rows / load_rows` words.
+- **Parameters**: records of 8 bytes for DRAIN, one per column: bias int32, multiplier uint16, shift uint16.
+
+## MATMUL
+
+Runs `passes` passes on the slabs `first` to `first + count - 1` fused into one array. A pass streams `rows` moving
+rows through one stationary tile and writes or adds its sums to `rows` rows of accumulators *in the partition's last
+slab*:
+
+    accumulator[m, n] = (accumulate ? accumulator[m, n] : 0) + sum over k of moving[m, k] * stationary[k, n]
+
+Sums wrap at 32 bits. A pass takes max(M, rows / load_rows) cycles, and passes follow each other without a pause.
+
+{fields(Opcode.MATMUL)}
+
+## DRAIN
+
+Reads `columns` columns of `rows` rows of one slab's accumulators and puts them to memory or into moving banks.
+
+{fields(Opcode.DRAIN)}
+
+{values(Output)}
+
+Requantised outputs are
+
+    saturate(round_to_nearest_even((accumulator + bias) * multiplier / 2**shift))
+
+with sum and product exact, one rounding, saturation to -128 ... 127, and with `relu` a product below 0 replaced by 0.
+
+## Registers
+
+AXI4-Lite, 32 bits each; a pair `_LOW`, `_HIGH` is one value. A read outside the table, a write to a register that
+is only read, a write to a programmed register while BUSY, and START in any state but idle or DONE answer SLVERR and
+change nothing. Reading a counter's low half keeps its high half for the next read, so that the two belong together.
+
+{table("offset | name | access | meaning", [(f"`0x{r.value:02X}`", r.name, *REGISTERS[r]) for r in Register])}
+
+CONTROL:
+
+{flags(Control)}
+
+STATUS:
+
+{flags(Status)}
+
+INTERRUPT and INTERRUPT_ENABLE:
+
+{flags(Interrupt)}
+
+## Performance counters
+
+64 bits each, cleared by START. From STREAMING on they count slab-cycles, and their sum is the number of slabs times
+CYCLES.
+
+{counters()}
+
+## Errors
+
+The first error stops the engine: no unit starts anything more, what was begun on the bus is finished, and ERROR and
+ERROR_INSTRUCTION hold the code and the instruction. RESET recovers. Only after WATCHDOG may the bus still owe
+answers: the engine must then be reset together with its bus.
+
+{values(Error)}
+
+## A worked example
+
+The `tiny` engine ({tiny.slabs} slabs of {tiny.rows} x {tiny.columns} MACs) multiplies A, {M} x {K}, at offset
+`{MOVING:#x}` by W, {K} x {N}, at `{STATIONARY:#x}`, and writes the int32 product to `{RESULT:#x}`. K = {K} is both
+slabs' rows, so they are fused. Fields that are not named are 0.
+
+{example()}
+"""
+
+
+def main() -> int:
+    """Write or check the page; give the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; status 1 if the page is out of date")
+    if not parser.parse_args().check:
+        PAGE.write_text(page())
+    elif not PAGE.exists() or PAGE.read_text() != page():
+        print("docs/isa.md is not what rtl/cleave/engine/isa.py says: run make docs", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
