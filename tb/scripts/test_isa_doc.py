@@ -13,14 +13,13 @@ def test_the_worked_example_multiplies(rng: np.random.Generator) -> None:
     m, k, n = isa_doc.M, isa_doc.K, isa_doc.N
     a, w = rng.integers(-128, 128, (m, k), np.int8), rng.integers(-128, 128, (k, n), np.int8)
     program = isa_doc.example_program()
-    offset = isa_doc.RESULT + 4 * m * n
-    memory = np.zeros(offset + len(program), np.uint8)
-    for start, data in [(isa_doc.MOVING, a.tobytes()), (isa_doc.STATIONARY, w.tobytes()), (offset, program)]:
+    memory = np.zeros(isa_doc.PROGRAM + len(program), np.uint8)
+    for start, data in [(isa_doc.MOVING, a.tobytes()), (isa_doc.STATIONARY, w.tobytes()), (isa_doc.PROGRAM, program)]:
         memory[start : start + len(data)] = np.frombuffer(data, np.uint8)
 
     machine = Machine(PRESETS["tiny"], memory)
-    machine.run(offset, len(isa_doc.EXAMPLE))
+    machine.run(isa_doc.PROGRAM, len(isa_doc.EXAMPLE))
 
-    product = memory[isa_doc.RESULT : offset].view("<i4").reshape(m, n)
+    product = memory[isa_doc.RESULT :][: 4 * m * n].view("<i4").reshape(m, n)
     np.testing.assert_array_equal(product, a.astype(np.int32) @ w.astype(np.int32))
     assert machine.useful_macs == m * k * n
