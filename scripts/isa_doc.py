@@ -46,7 +46,7 @@ REGISTERS = {
     Register.INTERRUPT_ENABLE: ("programmed", "the interrupt line is high while a bit is set here and in INTERRUPT"),
     Register.INTERRUPT: ("read, write 1 to clear", "bits below"),
     Register.PROGRAM_LENGTH: ("programmed", "instructions in the program"),
-    Register.PROGRAM_LOW: ("programmed", f"byte offset of the program in the memory window, a multiple of {INSTRUCTION_BYTES}"),
+    Register.PROGRAM_LOW: ("programmed", f"byte offset of the program in the window, a multiple of {INSTRUCTION_BYTES}"),
     Register.PROGRAM_HIGH: ("programmed", "16 bits"),
     Register.WINDOW_BASE_LOW: ("programmed", "bus address of the memory window"),
     Register.WINDOW_BASE_HIGH: ("programmed", "as many bits as the bus address has"),
@@ -289,8 +289,8 @@ answers: the engine must then be reset together with its bus.
 ## A worked example
 
 The `tiny` engine ({tiny.slabs} slabs of {tiny.rows} x {tiny.columns} MACs) multiplies A, {M} x {K}, at offset
-`{MOVING:#x}` by W, {K} x {N}, at `{STATIONARY:#x}`, and writes the int32 product to `{RESULT:#x}`. K = {K} is both slabs'
-rows, so they are fused. The program stands at `{PROGRAM:#x}`; fields that are not named are 0.
+`{MOVING:#x}` by W, {K} x {N}, at `{STATIONARY:#x}`, and writes the int32 product to `{RESULT:#x}`.
+K = {K} is both slabs' rows, so they are fused. The program stands at `{PROGRAM:#x}`; fields that are not named are 0.
 
 {example()}
 """
