@@ -37,6 +37,10 @@ class Array(wiring.Component):
             "busy": Out(1).array(array.slabs),
         })
 
+    @property
+    def shared_name(self) -> str:
+        return "array"
+
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         north = None
