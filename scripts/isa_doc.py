@@ -46,7 +46,7 @@ REGISTERS = {
     Register.INTERRUPT_ENABLE: ("programmed", "the interrupt line is high while a bit is set here and in INTERRUPT"),
     Register.INTERRUPT: ("read, write 1 to clear", "bits below"),
     Register.PROGRAM_LENGTH: ("programmed", "instructions in the program"),
-    Register.PROGRAM_LOW: ("programmed", f"byte offset of the program in the window, a multiple of {INSTRUCTION_BYTES}"),
+    Register.PROGRAM_LOW: ("programmed", f"offset of the program in the window, a multiple of {INSTRUCTION_BYTES}"),
     Register.PROGRAM_HIGH: ("programmed", "16 bits"),
     Register.WINDOW_BASE_LOW: ("programmed", "bus address of the memory window"),
     Register.WINDOW_BASE_HIGH: ("programmed", "as many bits as the bus address has"),
