@@ -1,5 +1,6 @@
 """The handwritten digits network: 8x8 images, three layers, made by scripts/train_digits.py."""
 
+import dataclasses
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -21,6 +22,10 @@ class Digits:
     layers: list[Layer]
     float_layers: list[FloatLayer]
     peaks: NDArray[np.float64]  # [layer], see `quantise`
+
+    def first(self, limit: int | None) -> "Digits":
+        """Give the same network with the first `limit` images only."""
+        return dataclasses.replace(self, images=self.images[:limit], labels=self.labels[:limit])
 
     def save(self, path: Path) -> None:
         """Write the file that `load` reads."""
