@@ -62,6 +62,11 @@ def compile_gemm(problem: Problem, config: EngineConfig, *, partition: int | Non
     return CompiledGemm(layout, _Writer(layout).write())
 
 
+def users(slots: dict[tuple[int, int], int], tiles: "list[_Tile]", slot: int) -> list[int]:
+    """Give the instructions that used a slot of these tiles' groups last."""
+    return [slots[tile.group, slot] for tile in tiles if (tile.group, slot) in slots]
+
+
 @dataclass(frozen=True)
 class _Tile:
     """The output tile of one group in one block and column set."""
@@ -82,40 +87,39 @@ class _Writer:
         self.problem = layout.tiling.problem
         self.array = layout.tiling.config.array
         self.program = Program()
-        self.chunks: list[list[int]] = []
-        """MATMULs of each chunk: readers of its moving slot."""
-        self.steps: list[list[int]] = []
-        """MATMULs of each step: readers of its stationary slot."""
-        self.drained: dict[tuple[int, int], int] = {}
-        """Last DRAIN of each group's accumulator slot."""
+        self.chunks = 0
+        self.steps = 0
+        self.tiles = 0
+        # The last instruction that used a slot of a group, by (group, slot).
+        self.moving_users: dict[tuple[int, int], int] = {}
+        self.stationary_users: dict[tuple[int, int], int] = {}
+        self.accumulator_users: dict[tuple[int, int], int] = {}
+        self.parameter_users: dict[int, int] = {}
         self.pending: list[tuple[_Tile, int, int]] = []
         """What the last step finished and is not drained yet: tile, accumulator slot, MATMUL."""
-        self.last_drain: dict[int, int] = {}
-        """The last DRAIN of each block along N."""
 
     def write(self) -> bytes:
-        tile_number = 0
         for column_block in range(self.tiling.column_blocks):
             first = column_block * self.tiling.tiles
             sets = range(first, min(first + self.tiling.tiles, self.tiling.column_sets))
             if self.problem.requantised:
                 self.load_parameters(column_block)
             for row in range(0, self.problem.m, self.tiling.block_rows):
-                self.block(sets, row, tile_number)
-                tile_number += len(sets)
+                self.block(sets, row)
         self.drain_pending()
         return self.program.encode()
 
-    def block(self, sets: range, row: int, tile_number: int) -> None:
+    def block(self, sets: range, row: int) -> None:
         """Compute one block: all of K for `block_rows` rows from `row` and the column sets `sets`."""
         tiling = self.tiling
         tiles = [self.group_tiles(column_set, row) for column_set in sets]
         for chunk in range(0, tiling.total_passes, tiling.passes):
             passes = range(chunk, min(chunk + tiling.passes, tiling.total_passes))
             self.load_moving(tiles[0], passes)
-            self.chunks.append([])
             for number, column_set in enumerate(sets):
-                self.step(column_set, tiles[number], passes, tile_number + number)
+                self.step(column_set, tiles[number], passes, self.tiles + number)
+            self.chunks += 1
+        self.tiles += len(sets)
 
     def group_tiles(self, column_set: int, row: int) -> list[_Tile]:
         """Give the output tile of each group that has one."""
@@ -136,8 +140,7 @@ class _Writer:
     def load_moving(self, tiles: list[_Tile], passes: range) -> None:
         """Load a chunk of moving rows: once for all groups if they share it, else for each."""
         tiling, layout = self.tiling, self.layout
-        slot = len(self.chunks) % tiling.moving_slots
-        after = self.chunks[-tiling.moving_slots] if len(self.chunks) >= tiling.moving_slots else []
+        slot = self.chunks % tiling.moving_slots
         for number, index in enumerate(passes):
             k = index * tiling.depth
             for sharing in [tiles] if tiling.over_columns else [[tile] for tile in tiles]:
@@ -149,14 +152,14 @@ class _Writer:
                     row_bytes=min(tiling.depth, self.problem.k - k),
                     memory=layout.moving + sharing[0].row * layout.moving_stride + k,
                     stride=layout.moving_stride,
-                    after=after,
+                    after=users(self.moving_users, sharing, slot),
                 )
 
     def load_stationary(self, column_set: int, tiles: list[_Tile], passes: range) -> int:
         """Load a chunk's stationary tiles, one LOAD per pass for all groups; give the last LOAD."""
         tiling, layout = self.tiling, self.layout
-        slot = len(self.steps) % tiling.stationary_slots
-        after = self.steps[-tiling.stationary_slots] if len(self.steps) >= tiling.stationary_slots else []
+        slot = self.steps % tiling.stationary_slots
+        after = users(self.stationary_users, tiles, slot)
         load = 0
         for number, index in enumerate(passes):
             load = self.program.load(
@@ -175,30 +178,31 @@ class _Writer:
         """Load and compute one train in every group; drain what the step before finished."""
         tiling = self.tiling
         load = self.load_stationary(column_set, tiles, passes)
+        moving, stationary = self.chunks % tiling.moving_slots, self.steps % tiling.stationary_slots
         slot = tile_number % tiling.accumulator_slots
         if any(waiting[1] == slot for waiting in self.pending):
             self.drain_pending()
         last_depth = min(tiling.depth, self.problem.k - passes[-1] * tiling.depth)
         matmuls = []
         for tile in tiles:
-            drained = self.drained.get((tile.group, slot))
-            matmuls.append(self.program.matmul(
+            matmul = self.program.matmul(
                 tile.group * tiling.count,
                 tiling.count,
                 rows=tile.rows,
                 passes=len(passes),
-                moving=(len(self.chunks) - 1) % tiling.moving_slots * tiling.passes * tiling.tile_rows,
+                moving=moving * tiling.passes * tiling.tile_rows,
                 moving_step=tiling.tile_rows,
-                stationary=len(self.steps) % tiling.stationary_slots * tiling.passes * self.array.load_cycles,
+                stationary=stationary * tiling.passes * self.array.load_cycles,
                 stationary_step=self.array.load_cycles,
                 accumulator=slot * tiling.tile_rows,
                 accumulate_first=passes.start > 0,
                 row_macs=tiling.depth * tile.columns,
                 last_row_macs=last_depth * tile.columns,
-                after=[load] if drained is None else [load, drained],
-            ))
-        self.chunks[-1] += matmuls
-        self.steps.append(matmuls)
+                after=[load, *users(self.accumulator_users, [tile], slot)],
+            )
+            self.moving_users[tile.group, moving] = self.stationary_users[tile.group, stationary] = matmul
+            matmuls.append(matmul)
+        self.steps += 1
         self.drain_pending()
         if passes.stop == tiling.total_passes:
             self.pending = [(tile, slot, matmul) for tile, matmul in zip(tiles, matmuls, strict=True)]
@@ -220,8 +224,8 @@ class _Writer:
                 parameters=self.parameter_word(index) if problem.requantised else 0,
                 after=[matmul],
             )
-            self.drained[tile.group, slot] = drain
-            self.last_drain[index // (tiling.tiles * tiling.set_tiles)] = drain
+            self.accumulator_users[tile.group, slot] = drain
+            self.parameter_users[index // (tiling.tiles * tiling.set_tiles)] = drain
         self.pending = []
 
     def load_parameters(self, column_block: int) -> None:
@@ -233,7 +237,7 @@ class _Writer:
         block_tiles = tiling.tiles * tiling.set_tiles
         first = column_block * block_tiles
         self.drain_pending()
-        before = self.last_drain.get(column_block - tiling.parameter_slots)
+        before = self.parameter_users.get(column_block - tiling.parameter_slots)
         self.program.load(
             Destination.PARAMETERS,
             slabs=0,

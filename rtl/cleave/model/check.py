@@ -25,9 +25,13 @@ def check(instruction: Instruction, config: EngineConfig, *, index: int, window:
         With ILLEGAL_INSTRUCTION, BANK_RANGE or WINDOW, in this order.
     """
     rules = {Opcode.LOAD: _load, Opcode.MATMUL: _matmul, Opcode.DRAIN: _drain}[instruction.opcode]
-    units = 1 << (Unit.SLAB + config.array.slabs)
+    strangers = ~_partners(instruction.opcode, config)
     common = [
-        (Error.ILLEGAL_INSTRUCTION, instruction.wait < units and instruction.signal < units, "wait and signal name no such unit"),
+        (
+            Error.ILLEGAL_INSTRUCTION,
+            (instruction.wait | instruction.signal) & strangers == 0,
+            "wait and signal name units that this one exchanges no tokens with",
+        ),
         (Error.ILLEGAL_INSTRUCTION, instruction.rows >= 1, "rows must be at least 1"),
     ]
     for code, holds, rule in common + rules(instruction, config, window):
@@ -36,6 +40,24 @@ def check(instruction: Instruction, config: EngineConfig, *, index: int, window:
 
 
 Rule = tuple[Error, bool, str]
+
+
+def _partners(opcode: Opcode, config: EngineConfig) -> int:
+    """Give the units that an opcode's unit exchanges tokens with: slabs do with LOAD and DRAIN, these with all others."""
+    slabs = (1 << config.array.slabs) - 1 << Unit.SLAB
+    load, drain = 1 << Unit.LOAD, 1 << Unit.DRAIN
+    return {Opcode.LOAD: slabs | drain, Opcode.MATMUL: load | drain, Opcode.DRAIN: slabs | load}[opcode]
+
+
+def _placeable(slabs: int, segments: int, config: EngineConfig) -> bool:
+    """Whether each segment lands in the array, and no slab gets two of them."""
+    used = 0
+    for segment in range(segments):
+        placed = slabs << segment
+        if placed >> config.array.slabs or placed & used:
+            return False
+        used |= placed
+    return True
 
 
 def _load(instruction: Instruction, config: EngineConfig, window: int) -> list[Rule]:
@@ -60,8 +82,8 @@ def _load(instruction: Instruction, config: EngineConfig, window: int) -> list[R
         (Error.ILLEGAL_INSTRUCTION, (slabs == 0) == parameters, "slabs must name slabs for banks, none for parameters"),
         (
             Error.ILLEGAL_INSTRUCTION,
-            (slabs << max(segments - 1, 0)) >> array.slabs == 0,
-            f"slabs and segments reach beyond {array.slabs} slabs",
+            _placeable(slabs, segments, config),
+            f"each segment must have slabs of its own among {array.slabs}",
         ),
         (Error.BANK_RANGE, instruction.address + words <= depth, f"words must lie below {depth}"),
         _memory(instruction, row_bytes, window),
@@ -129,8 +151,8 @@ def _drain(instruction: Instruction, config: EngineConfig, window: int) -> list[
             (Error.ILLEGAL_INSTRUCTION, slabs != 0, "slabs must name slabs"),
             (
                 Error.ILLEGAL_INSTRUCTION,
-                (slabs << cuts(columns, array.rows) - 1) >> array.slabs == 0,
-                f"slabs and segments reach beyond {array.slabs} slabs",
+                _placeable(slabs, cuts(columns, array.rows), config),
+                f"each segment must have slabs of its own among {array.slabs}",
             ),
         ]
         ranges.append((

@@ -62,10 +62,13 @@ class Machine:
         """
         self.useful_macs = 0
         tokens: dict[tuple[int, int], int] = {}
+        if offset % INSTRUCTION_BYTES:
+            raise EngineError(Error.ILLEGAL_INSTRUCTION, 0, f"a program must start at a multiple of {INSTRUCTION_BYTES} bytes")
+        inside = max(0, len(self.memory) - offset) // INSTRUCTION_BYTES
+        if length > inside:
+            raise EngineError(Error.WINDOW, inside, f"the program must end at byte {len(self.memory)} of the window")
         for index in range(length):
             start = offset + index * INSTRUCTION_BYTES
-            if start + INSTRUCTION_BYTES > len(self.memory):
-                raise EngineError(Error.WINDOW, index, f"the program must end at byte {len(self.memory)} of the window")
             try:
                 instruction = decode(self.memory[start : start + INSTRUCTION_BYTES].tobytes())
             except ValueError as error:

@@ -1,0 +1,198 @@
+"""Races and deadlocks: does a program's result depend on anything but its tokens and its units' own order?
+
+The units run freely, so two accesses to the same place, one of them a write, must be ordered by what the engine
+guarantees. Every unit carries a vector clock: what it knows to be complete, as the count of instructions per unit. LOAD
+and DRAIN start their instructions in order and complete them in order, but may overlap them. A slab does the same with
+MATMULs; a fused MATMUL is an event of each of its slabs, takes tokens at the first and gives them from the last when its
+effects in all of them are visible. Accesses of one unit are ordered by the unit itself.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import ACCUMULATOR_BYTES, EngineConfig
+from ..engine.isa import Destination, Instruction, Opcode, Output, Unit
+from .check import cuts, moving_output, parameter_word_bytes
+from .machine import bits, units
+
+Clock = NDArray[np.int64]
+Place = tuple[str, int]
+
+
+class Access(NamedTuple):
+    """Words of a bank, or bytes of memory, that a unit reads or writes."""
+
+    place: Place
+    unit: int
+    where: slice | NDArray[np.int64]
+    write: bool
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong at one instruction.
+
+    `kind` is "race" (with an unordered earlier instruction), "deadlock" (a token that no earlier instruction gives),
+    "left over" (a token that is never taken) or "overflow" (a counter may have to hold more tokens than it can).
+    """
+
+    kind: str
+    index: int
+    message: str
+
+
+def accesses(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
+    """Give everything that a legal instruction reads and writes."""
+    access = {Opcode.LOAD: _load, Opcode.MATMUL: _matmul, Opcode.DRAIN: _drain}
+    yield from access[instruction.opcode](instruction, config)
+
+
+def _memory(instruction: Instruction, row_bytes: int) -> NDArray[np.int64]:
+    starts = instruction.memory + np.arange(instruction.rows) * instruction.stride
+    return (starts[:, None] + np.arange(row_bytes)).reshape(-1)
+
+
+def _moving(unit: Unit, slabs: int, address: int, rows: int, row_bytes: int, config: EngineConfig) -> Iterator[Access]:
+    for segment in range(cuts(row_bytes, config.array.rows)):
+        for slab in bits(slabs << segment):
+            yield Access(("moving", slab), unit, slice(address, address + rows), write=True)
+
+
+def _load(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
+    array, address, rows, row_bytes = config.array, instruction.address, instruction.rows, instruction.row_bytes
+    yield Access(("memory", 0), Unit.LOAD, _memory(instruction, row_bytes), write=False)
+    if instruction.destination == Destination.MOVING:
+        yield from _moving(Unit.LOAD, instruction.slabs, address, rows, row_bytes, config)
+    elif instruction.destination == Destination.STATIONARY:
+        for segment in range(cuts(rows, array.rows)):
+            words = cuts(min(array.rows, rows - segment * array.rows), array.load_rows)
+            for slab in bits(instruction.slabs << segment):
+                yield Access(("stationary", slab), Unit.LOAD, slice(address, address + words), write=True)
+    else:
+        words = rows * cuts(row_bytes, parameter_word_bytes(config))
+        yield Access(("parameters", 0), Unit.LOAD, slice(address, address + words), write=True)
+
+
+def _matmul(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
+    steps = np.arange(instruction.passes)[:, None]
+
+    def words(start: int, step: int, count: int) -> NDArray[np.int64]:
+        return np.unique(start + steps * step + np.arange(count))
+
+    moving = words(instruction.moving, instruction.moving_step, instruction.rows)
+    stationary = words(instruction.stationary, instruction.stationary_step, config.array.load_cycles)
+    last = instruction.first + instruction.count - 1
+    for slab in range(instruction.first, last + 1):
+        yield Access(("moving", slab), Unit.SLAB + slab, moving, write=False)
+        yield Access(("stationary", slab), Unit.SLAB + slab, stationary, write=False)
+    rows = words(instruction.accumulator, instruction.accumulator_step, instruction.rows)
+    yield Access(("accumulators", last), Unit.SLAB + last, rows, write=True)
+
+
+def _drain(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
+    first, columns = instruction.accumulator, instruction.columns
+    rows = slice(first, first + instruction.rows)
+    yield Access(("accumulators", instruction.slab), Unit.DRAIN, rows, write=False)
+    if instruction.output != Output.INT32:
+        words = slice(instruction.parameters, instruction.parameters + cuts(columns, config.drain_lanes))
+        yield Access(("parameters", 0), Unit.DRAIN, words, write=False)
+    if instruction.output == Output.MOVING:
+        yield from _moving(Unit.DRAIN, *moving_output(instruction), instruction.rows, columns, config)
+    else:
+        size = columns * (ACCUMULATOR_BYTES if instruction.output == Output.INT32 else 1)
+        yield Access(("memory", 0), Unit.DRAIN, _memory(instruction, size), write=True)
+
+
+class _Shadow:
+    """Who accessed each word of a place last: per unit the newest write and the newest read, counted from 1."""
+
+    def __init__(self, size: int, unit_count: int) -> None:
+        self.newest = {write: np.zeros((unit_count, size), np.int64) for write in (False, True)}
+
+    def conflict(self, access: Access, known: Clock) -> int | None:
+        """Give a unit with an access that conflicts with this one and is not known to be complete."""
+        limit = known.copy()
+        limit[access.unit] = np.iinfo(np.int64).max
+        for write, newest in self.newest.items():
+            if write or access.write:
+                late = (newest[:, access.where] > limit[:, None]).any(axis=1)
+                if late.any():
+                    return int(np.flatnonzero(late)[0])
+        return None
+
+    def record(self, access: Access, count: int) -> None:
+        self.newest[access.write][access.unit, access.where] = count
+
+
+def find(program: Sequence[Instruction], config: EngineConfig, window: int) -> list[Finding]:
+    """Give everything that is wrong with the order of a program of legal instructions, for a window of `window` bytes."""
+    unit_count = Unit.SLAB + config.array.slabs
+    sizes = {
+        "moving": config.moving_depth, "stationary": config.stationary_depth, "accumulators": config.accumulator_depth,
+        "parameters": config.parameter_depth, "memory": window,
+    }  # fmt: skip
+    shadows: dict[Place, _Shadow] = {}
+    counts = np.zeros(unit_count, np.int64)
+    started = np.zeros((unit_count, unit_count), np.int64)
+    completed = np.zeros((unit_count, unit_count), np.int64)
+    queues: dict[tuple[int, int], deque[tuple[int, Clock]]] = defaultdict(deque)
+    traffic: dict[tuple[int, int], _Traffic] = defaultdict(_Traffic)
+    findings = []
+
+    for index, instruction in enumerate(program):
+        taker, giver = units(instruction)
+        members = range(taker, giver + 1)
+        start = started[members].max(axis=0)
+        for source in bits(instruction.wait):
+            if queue := queues[source, taker]:
+                start = np.maximum(start, queue.popleft()[1])
+            else:
+                message = f"no earlier instruction of unit {source} gives the token"
+                findings.append(Finding("deadlock", index, message))
+        counts[members] += 1
+
+        for access in accesses(instruction, config):
+            shadow = shadows.setdefault(access.place, None) or _Shadow(sizes[access.place[0]], unit_count)
+            shadows[access.place] = shadow
+            if (other := shadow.conflict(access, start)) is not None:
+                kind, number = access.place
+                message = f"{kind} {number}: {'write' if access.write else 'read'} not ordered with unit {other}"
+                findings.append(Finding("race", index, message))
+            shadow.record(access, counts[access.unit])
+
+        complete = np.maximum(start, completed[members].max(axis=0))
+        complete[members] = counts[members]
+        started[members], completed[members] = start, complete
+        for source in bits(instruction.wait):
+            traffic[source, taker].taken.append(counts[taker])
+        for target in bits(instruction.signal):
+            queues[giver, target].append((index, complete))
+            traffic[giver, target].given.append((index, complete[target]))
+
+    for (source, target), queue in queues.items():
+        findings += [Finding("left over", index, f"unit {target} never takes unit {source}'s token") for index, _ in queue]
+    for (source, target), pair in traffic.items():
+        if (index := pair.overflow(2**config.token_bits - 1)) is not None:
+            findings.append(Finding("overflow", index, f"unit {target} may have too many tokens from unit {source}"))
+    return findings
+
+
+class _Traffic:
+    """Tokens of one pair of units: who gave them, knowing how much of the taker; and which of its instructions took them."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[int, int]] = []
+        self.taken: list[int] = []
+
+    def overflow(self, limit: int) -> int | None:
+        """Give the first instruction that may give one token more than `limit` before any more are taken."""
+        for number, (index, known) in enumerate(self.given):
+            surely_taken = int(np.searchsorted(self.taken, known, side="right"))
+            if number + 1 - surely_taken > limit:
+                return index
+        return None
