@@ -37,12 +37,12 @@ class Program:
     def matmul(
         self, first: int, count: int, *, rows: int, passes: int, moving: int, moving_step: int, stationary: int,
         stationary_step: int, accumulator: int, accumulate_first: bool, row_macs: int, last_row_macs: int,
-        after: Iterable[int] = (),
+        accumulate_rest: bool = True, after: Iterable[int] = (),
     ) -> int:
-        """Add a MATMUL whose passes all add to the same accumulators; the first overwrites unless `accumulate_first`."""
+        """Add a MATMUL whose passes all use the same accumulator rows."""
         return self._add(
             [Opcode.MATMUL, 0, 0, first, count, rows, passes, moving, moving_step, stationary, stationary_step,
-             accumulator, 0, accumulate_first, 1, row_macs, last_row_macs],
+             accumulator, 0, accumulate_first, accumulate_rest, row_macs, last_row_macs],
             Unit.SLAB + first, Unit.SLAB + first + count - 1, after,
         )  # fmt: skip
 

@@ -1,0 +1,285 @@
+"""The Python interface: an engine that multiplies matrices, on the simulated RTL or on the bit-exact model."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .compile.gemm import compile_gemm
+from .compile.tiling import Problem
+from .config import ArrayConfig, EngineConfig, load_config
+from .engine.isa import INSTRUCTION_BYTES, Counter
+from .model.machine import Machine
+from .numerics.requantise import BIAS_BITS, RECORD, scale_to_fixed
+
+Backend = Literal["rtl", "model"]
+
+STALLS = {
+    "empty": Counter.STALL_EMPTY,
+    "load": Counter.STALL_LOAD,
+    "drain": Counter.STALL_DRAIN,
+    "partition": Counter.STALL_PARTITION,
+    "stationary": Counter.STALL_STATIONARY,
+    "accumulator": Counter.STALL_ACCUMULATOR,
+}
+"""Names of the causes in `Stats.stall_cycles`; `Counter` says what each one means."""
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What one program cost, from the hardware's counters; times are None on a backend without timing.
+
+    Attributes
+    ----------
+    macs
+        Multiply-accumulates per cycle of the whole array.
+    useful_macs
+        Multiply-accumulates of the problem, without padding: M * K * N.
+    partition
+        Slabs fused into one partition; None for a program that was not compiled here.
+    cycles
+        Clock cycles from start to done, memory included.
+    array_cycles
+        Clock cycles from the first pass's start to the last result's write.
+    streaming
+        Slab-cycles in which a moving row entered a slab.
+    stall_cycles
+        Slab-cycles in which none did, by cause; with `streaming` they sum to slabs * cycles.
+    """
+
+    macs: int
+    useful_macs: int
+    partition: int | None = None
+    cycles: int | None = None
+    array_cycles: int | None = None
+    streaming: int | None = None
+    stall_cycles: dict[str, int] | None = None
+
+    @property
+    def macs_per_cycle(self) -> float | None:
+        """Useful multiply-accumulates per clock cycle."""
+        return self.useful_macs / self.cycles if self.cycles else None
+
+    @property
+    def utilisation(self) -> float | None:
+        """Useful MACs over (MACs of the array x cycles), 0 to 1."""
+        return self.useful_macs / (self.macs * self.cycles) if self.cycles else None
+
+    @property
+    def array_utilisation(self) -> float | None:
+        """Useful MACs over (MACs of the array x array_cycles), 0 to 1."""
+        return self.useful_macs / (self.macs * self.array_cycles) if self.array_cycles else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give everything, derived values included, for JSON."""
+        derived = ("macs_per_cycle", "utilisation", "array_utilisation")
+        return dataclasses.asdict(self) | {name: getattr(self, name) for name in derived}
+
+
+class _Runner(Protocol):
+    """What runs a program: the memory window's bytes, and a run that gives the counters it has."""
+
+    memory: NDArray[np.uint8]
+
+    def run(self, offset: int, length: int) -> dict[Counter, int]: ...
+
+    def close(self) -> None: ...
+
+
+class _Model:
+    """The bit-exact model, which counts useful MACs and no cycles."""
+
+    def __init__(self, config: EngineConfig, *, memory_bytes: int = 2**30) -> None:
+        self.memory = np.zeros(memory_bytes, np.uint8)  # taken from the system only as it is written
+        self._machine = Machine(config, self.memory)
+
+    def run(self, offset: int, length: int) -> dict[Counter, int]:
+        self._machine.run(offset, length)
+        return {Counter.USEFUL_MACS: self._machine.useful_macs}
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class _Rtl:
+    """The compiled RTL."""
+
+    def __init__(self, config: EngineConfig, **options: Any) -> None:
+        from .sim import Simulator  # noqa: PLC0415  a C++ build stands behind it
+
+        self._simulator = Simulator(config, **options)
+        self.memory = self._simulator.memory
+
+    def run(self, offset: int, length: int) -> dict[Counter, int]:
+        return self._simulator.run(offset, length).counters
+
+    def close(self) -> None:
+        self._simulator.close()
+
+
+class Engine:
+    """A Cleave engine.
+
+    Parameters
+    ----------
+    config
+        The engine, the array alone (everything else as by default), or a preset's name or TOML file.
+    backend
+        "rtl": the hardware, simulated cycle by cycle. "model": the same bits from numpy, without timing.
+    options
+        For "rtl" those of `cleave.sim.Simulator`; for "model" `memory_bytes`.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration breaks a rule.
+    ValueError
+        If there is no such backend.
+    """
+
+    def __init__(
+        self, config: EngineConfig | ArrayConfig | str = "default", *, backend: Backend = "rtl", **options: Any
+    ) -> None:
+        if isinstance(config, str):
+            config = load_config(config)
+        elif isinstance(config, ArrayConfig):
+            config = EngineConfig(array=config)
+        runners = {"rtl": _Rtl, "model": _Model}
+        if backend not in runners:
+            raise ValueError(f"backend must be one of {', '.join(runners)}, not {backend!r}")
+        self.config = config
+        self.backend = backend
+        self._runner: _Runner = runners[backend](config, **options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release what the backend holds."""
+        self._runner.close()
+
+    @property
+    def memory(self) -> NDArray[np.uint8]:
+        """Bytes of the memory window, for `run`."""
+        return self._runner.memory
+
+    def run(self, offset: int, length: int, *, partition: int | None = None) -> Stats:
+        """Run the program of `length` instructions at byte `offset` of the memory window.
+
+        `partition` only goes into the statistics.
+
+        Raises
+        ------
+        EngineError
+            If the engine stops with an error.
+        """
+        counters = self._runner.run(offset, length)
+        timed = Counter.CYCLES in counters
+        return Stats(
+            macs=self.config.array.macs,
+            useful_macs=counters[Counter.USEFUL_MACS],
+            partition=partition,
+            cycles=counters.get(Counter.CYCLES),
+            array_cycles=counters.get(Counter.ARRAY_CYCLES),
+            streaming=counters.get(Counter.STREAMING),
+            stall_cycles={name: counters[counter] for name, counter in STALLS.items()} if timed else None,
+        )
+
+    def matmul(
+        self,
+        a: NDArray[np.int8],
+        b: NDArray[np.int8],
+        *,
+        partition: int | None = None,
+        bias: ArrayLike | None = None,
+        scale: ArrayLike | None = None,
+        relu: bool = False,
+        records: NDArray[np.void] | None = None,
+    ) -> tuple[NDArray[np.int32] | NDArray[np.int8], Stats]:
+        """Multiply `a` [M, K] by `b` [K, N].
+
+        Parameters
+        ----------
+        a, b
+            INT8 matrices.
+        partition
+            Slabs to fuse into one partition; chosen by an estimate if not given. The product does not depend on it.
+        bias, scale
+            With `scale`, the result is int8: round((product + bias) * scale) to nearest even, saturated, where each
+            scale (one, or one per column) is the nearest with a 16-bit multiplier and `bias` is int32, one per column.
+        relu
+            Negative results become 0; with `scale` or `records`.
+        records
+            The drain's exact parameters of each column, in place of `bias` and `scale`; of type `RECORD`.
+
+        Returns
+        -------
+        tuple
+            int32[M, N], or int8[M, N] if requantised; and what it cost.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument breaks a rule; the message states the rule and the value.
+        EngineError
+            If the engine stops with an error.
+        """
+        _check_operand("a", a)
+        _check_operand("b", b)
+        if a.shape[1] != b.shape[0]:
+            raise ValueError(f"a's columns must equal b's rows (K), not {a.shape[1]} and {b.shape[0]}")
+        (m, k), n = a.shape, b.shape[1]
+        if records is None:
+            records = _records(n, bias, scale)
+        elif bias is not None or scale is not None:
+            raise ValueError("records must be given without bias and scale")
+        elif records.dtype != RECORD or records.shape != (n,):
+            raise ValueError(f"records must be {n} of {RECORD}, not {records.shape} of {records.dtype}")
+        if relu and records is None:
+            raise ValueError("relu must be given with scale or records: an int32 result is not changed")
+        gemm = compile_gemm(Problem(m, k, n, records is not None, relu), self.config, partition=partition)
+        if gemm.end > len(self.memory):
+            raise ValueError(f"the problem must fit the backend's memory of {len(self.memory)} bytes, not {gemm.end}")
+        gemm.place(self.memory, a, b, records)
+        stats = self.run(gemm.layout.program, len(gemm.program) // INSTRUCTION_BYTES, partition=gemm.tiling.count)
+        return gemm.layout.unpack_result(self.memory), stats
+
+
+def _check_operand(name: str, value: object) -> None:
+    if not isinstance(value, np.ndarray) or value.dtype != np.int8:
+        kind = f"{value.dtype} array" if isinstance(value, np.ndarray) else type(value).__name__
+        raise TypeError(f"{name} must be an int8 array, not {kind}")
+    if value.ndim != 2:
+        raise ValueError(f"{name} must have 2 dimensions, not {value.ndim}")
+    if 0 in value.shape:
+        raise ValueError(f"{name} must have at least 1 row and 1 column, not shape {value.shape}")
+
+
+def _records(n: int, bias: ArrayLike | None, scale: ArrayLike | None) -> NDArray[np.void] | None:
+    """Give the drain's record of each column; None for an int32 result."""
+    if scale is None:
+        if bias is not None:
+            raise ValueError("bias must be given with scale: it is added where results become int8")
+        return None
+    scales = np.asarray(scale, np.float64)
+    if scales.shape not in ((), (n,)):
+        raise ValueError(f"scale must be one number or {n}, one per column, not shape {scales.shape}")
+    records = np.zeros(n, RECORD)
+    fixed = [scale_to_fixed(float(value)) for value in np.broadcast_to(scales, n)]
+    records["multiplier"], records["shift"] = np.transpose(fixed)
+    if bias is not None:
+        biases = np.asarray(bias)
+        if not np.issubdtype(biases.dtype, np.integer):
+            raise TypeError(f"bias must be integers, not {biases.dtype}")
+        if biases.shape != (n,):
+            raise ValueError(f"bias must have {n} values, one per column, not shape {biases.shape}")
+        bound = 2 ** (BIAS_BITS - 1)
+        if not (biases.min() >= -bound and biases.max() < bound):
+            raise ValueError(f"bias must be {-bound} to {bound - 1}, not {biases.min()} to {biases.max()}")
+        records["bias"] = biases
+    return records
