@@ -1,6 +1,7 @@
 """Tokens: the control that travels with the data. Each is made once and then only passed on, a cycle a step."""
 
-from amaranth.lib import data, stream
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
 
 from ..config import EngineConfig, bits_for
 
@@ -50,6 +51,6 @@ def tile_layout(config: EngineConfig) -> data.StructLayout:
     })
 
 
-def token(layout: data.StructLayout) -> stream.Signature:
-    """Signature of a token: taken in the cycle in which it is valid, never held back."""
-    return stream.Signature(layout, always_ready=True)
+def token(layout: data.StructLayout) -> wiring.Signature:
+    """Signature of a token: `p` is taken in the cycle with `valid`, and never held back."""
+    return wiring.Signature({"valid": Out(1), "p": Out(layout)})

@@ -4,6 +4,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 OKAY = 0
+SLVERR = 2
 BURST_INCR = 1
 CACHE_NORMAL = 0b0011
 """Normal, non-cacheable, bufferable memory."""

@@ -181,6 +181,13 @@ class Status(enum.IntFlag):
     RESETTING = 8
 
 
+class Interrupt(enum.IntFlag):
+    """Bits of INTERRUPT and INTERRUPT_ENABLE; writing 1 to a bit of INTERRUPT clears it."""
+
+    DONE = 1
+    ERROR = 2
+
+
 class Counter(enum.IntEnum):
     """Performance counters, cleared by START; all but the first five count slab-cycles and sum to slabs * CYCLES."""
 
@@ -193,14 +200,14 @@ class Counter(enum.IntEnum):
     WRITE_BEATS = 4
     STREAMING = 5
     """A moving row enters the slab."""
-    STALL_EMPTY = 6
-    """No instruction in the slab's queue."""
-    STALL_LOAD = 7
-    """The next instruction waits for a token from LOAD."""
-    STALL_DRAIN = 8
-    """The next instruction waits for a token from DRAIN."""
-    STALL_PARTITION = 9
+    STALL_PARTITION = 6
     """The next pass waits for the other slabs of its partition."""
+    STALL_EMPTY = 7
+    """No instruction in the slab's queue."""
+    STALL_LOAD = 8
+    """The next instruction waits for a token from LOAD."""
+    STALL_DRAIN = 9
+    """The next instruction waits for a token from DRAIN."""
     STALL_STATIONARY = 10
     """The next pass waits for its stationary tile to be written."""
     STALL_ACCUMULATOR = 11
