@@ -1,0 +1,188 @@
+"""The back of LOAD: where each chunk of a row goes."""
+
+from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import EngineConfig
+from ..numerics.requantise import RECORD_BYTES
+from .gearbox import take_layout
+from .isa import Destination, Error
+from .load_rows import job_layout
+from .ports import Failure, chunk_bytes, chunk_layout
+
+__all__ = ["LoadChunks", "place_layout"]
+
+
+def place_layout(config: EngineConfig) -> data.StructLayout:
+    """A chunk without its data: what to take from the beats, where it goes, and whose it is."""
+    members = {name: field.shape for name, field in chunk_layout(config) if name != "data"}
+    return data.StructLayout({
+        "take": take_layout(config.axi_bytes, chunk_bytes(config)), **members, "last": 1, "signal": 32, "index": 32,
+    })
+
+
+class LoadChunks(wiring.Component):
+    """Cuts the rows of LOAD instructions into chunks, and finds the bank words that they go to.
+
+    A chunk is the rest of the row, at most as much as is written in one cycle:
+
+    - MOVING: `segments * rows` bytes; bytes [j * rows, (j + 1) * rows) of memory row r go to word address + r of the
+      slabs in `slabs << j`.
+    - STATIONARY: `columns` bytes; memory row k goes to part (k % rows) % load_rows of word address + (k % rows) // load_rows
+      of the slabs in `slabs << (k // rows)`.
+    - PARAMETERS: `8 * drain_lanes` bytes; the n-th chunk of the instruction goes to word address + n.
+
+    Latency 2 cycles, throughput one chunk per cycle, also from one instruction to the next.
+
+    Parameters
+    ----------
+    config
+        The engine's configuration.
+
+    Members
+    -------
+    job : In(stream.Signature(job_layout(config)))
+    place : Out(stream.Signature(place_layout(config)))
+        `last`: the instruction's last chunk.
+    failure : Out(Failure())
+        In place of the first chunk that cannot be written. ILLEGAL_INSTRUCTION: a slab past the last, or a slab that this
+        row (MOVING) or instruction (STATIONARY) has written before. BANK_RANGE: a word past the bank.
+    stop : In(1)
+        Accepts and reports nothing while high. High from the cycle after a failure on.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        super().__init__({
+            "job": In(stream.Signature(job_layout(config))),
+            "place": Out(stream.Signature(place_layout(config))),
+            "failure": Out(Failure()),
+            "stop": In(1),
+        })
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        config, array = self.config, self.config.array
+        segments = config.segments
+
+        # The instruction, and where in it the next chunk is.
+        active = Signal()
+        job = Signal(job_layout(config), reset_less=True)
+        moving = job.destination == Destination.MOVING
+        stationary = job.destination == Destination.STATIONARY
+        rows = Signal(16, reset_less=True)  # memory rows still to go, with this one
+        left = Signal(16, reset_less=True)  # bytes of this row still to go
+        row_offset = Signal.like(job.offset, reset_less=True)  # of the row in its first beat
+        offset = Signal.like(job.offset, reset_less=True)  # of the chunk in its first beat
+        address = Signal(16, reset_less=True)
+        part = Signal(range(array.load_rows), reset_less=True)
+        word = Signal(range(array.load_cycles), reset_less=True)
+        slabs = Signal(array.slabs, reset_less=True)  # of the chunk's first segment
+        used = Signal(array.slabs, reset_less=True)  # slabs that must not be written again
+        past = Signal(reset_less=True)  # `slabs` has lost a slab past the last
+
+        # The chunk's bytes.
+        limit = Signal(range(chunk_bytes(config) + 1))
+        depth = Signal(16)
+        with m.Switch(job.destination):
+            with m.Case(Destination.MOVING):
+                m.d.comb += [limit.eq(segments * array.rows), depth.eq(config.moving_depth)]
+            with m.Case(Destination.STATIONARY):
+                m.d.comb += [limit.eq(array.columns), depth.eq(config.stationary_depth)]
+            with m.Default():
+                m.d.comb += [limit.eq(RECORD_BYTES * config.drain_lanes), depth.eq(config.parameter_depth)]
+        row_end = Signal()
+        count = Signal.like(limit)
+        m.d.comb += [row_end.eq(left <= limit), count.eq(Mux(row_end, left, limit))]
+
+        # The slabs of each segment: `reach` goes past the last slab, `taken` is what the segments before have.
+        masks = [Signal(array.slabs, name=f"slabs_{j}") for j in range(segments)]
+        taken = used
+        illegal = 0
+        for j, mask in enumerate(masks):
+            reach = slabs << j
+            present = (moving & (count > j * array.rows)) if j else 1
+            m.d.comb += mask.eq(Mux(present, reach, 0))
+            illegal |= present & (past | reach[array.slabs:].any())
+            illegal |= (mask & taken).any()
+            taken |= mask
+
+        # Register the chunk's place, unless it cannot be written.
+        place = self.place
+        free = ~place.valid | place.ready
+        try_ = Signal()
+        good = Signal()
+        m.d.comb += [
+            try_.eq(active & free & ~self.stop),
+            self.failure.valid.eq(try_ & (illegal | (address >= depth))),
+            self.failure.code.eq(Mux(illegal, Error.ILLEGAL_INSTRUCTION, Error.BANK_RANGE)),
+            self.failure.index.eq(job.index),
+            good.eq(try_ & ~self.failure.valid),
+        ]
+        last = Signal()
+        m.d.comb += last.eq(row_end & (rows == 1))
+        with m.If(free):
+            m.d.sync += [
+                place.valid.eq(good),
+                place.p.take.offset.eq(offset),
+                place.p.take.count.eq(count),
+                place.p.take.last.eq(row_end),
+                place.p.destination.eq(job.destination),
+                place.p.slabs.eq(Cat(masks)),
+                place.p.address.eq(address),
+                place.p.part.eq(part),
+                place.p.last.eq(last),
+                place.p.signal.eq(job.signal),
+                place.p.index.eq(job.index),
+            ]
+
+        # Step to the next chunk.
+        with m.If(good):
+            m.d.sync += [left.eq(left - count), offset.eq(offset + count)]
+            with m.If(row_end):
+                m.d.sync += [
+                    rows.eq(rows - 1),
+                    left.eq(job.row_bytes),
+                    row_offset.eq(row_offset + job.stride),
+                    offset.eq(row_offset + job.stride),
+                ]
+            with m.If(stationary):
+                m.d.sync += part.eq(part + 1)
+                with m.If(part == array.load_rows - 1):
+                    m.d.sync += [part.eq(0), word.eq(word + 1), address.eq(address + 1)]
+                    with m.If(word == array.load_cycles - 1):
+                        m.d.sync += [
+                            word.eq(0),
+                            address.eq(job.address),
+                            slabs.eq(slabs << 1),
+                            past.eq(past | slabs[-1]),
+                            used.eq(taken),
+                        ]
+            with m.Elif(moving & ~row_end):
+                after = slabs << segments
+                m.d.sync += [slabs.eq(after), past.eq(past | after[array.slabs:].any()), used.eq(taken)]
+            with m.Else():
+                m.d.sync += [address.eq(address + 1), slabs.eq(job.slabs), past.eq(0), used.eq(0)]
+            with m.If(last):
+                m.d.sync += active.eq(0)
+
+        # Take the next instruction.
+        m.d.comb += self.job.ready.eq(~self.stop & (~active | (good & last)))
+        with m.If(self.job.valid & self.job.ready):
+            new = self.job.p
+            m.d.sync += [
+                active.eq(1),
+                job.eq(new),
+                rows.eq(new.rows),
+                left.eq(new.row_bytes),
+                row_offset.eq(new.offset),
+                offset.eq(new.offset),
+                address.eq(new.address),
+                part.eq(0),
+                word.eq(0),
+                slabs.eq(new.slabs),
+                used.eq(0),
+                past.eq(0),
+            ]
+        return m
