@@ -119,5 +119,5 @@ class Layout:
         """Read the result out of the window's bytes."""
         problem = self.tiling.problem
         rows = memory[self.result : self.result + problem.m * self.result_stride].reshape(problem.m, self.result_stride)
-        row = np.ascontiguousarray(rows[:, : problem.n * problem.result_bytes])
+        row = rows[:, : problem.n * problem.result_bytes].copy()  # the window changes with the next program
         return row.view(np.int8) if problem.requantised else row.view(f"<i{ACCUMULATOR_BYTES}").astype(np.int32)
