@@ -17,12 +17,12 @@ class LanePlacer(wiring.Component):
 
     Beat k of a job's row r has its parameters at `parameters + k`, and its bytes at address
     `base + memory + r * stride + k * drain_lanes * size`, where `size` is 4 for INT32 and else 1; only the address's
-    lowest bits are computed here. Latency 0, throughput 1; one cycle between jobs.
+    lowest bits are computed here. Latency 0, throughput 1, also from one job to the next.
 
     Members
     -------
     job : In(stream.Signature(job_layout(config)))
-        A job is accepted when all beats of the one before are.
+        A job is accepted with the last beat of the one before.
     window : In(Window(config))
     i : In(stream.Signature(read_layout(config)))
     o : Out(stream.Signature(placed_layout(config)))
@@ -45,7 +45,7 @@ class LanePlacer(wiring.Component):
         left, parameters = Signal.like(job.rows), Signal.like(job.parameters)
         offset = Signal(place_layout(self.config)["offset"].shape)
         row_offset, next_row = Signal.like(offset), Signal.like(offset)
-        raw, transfer = Signal(), Signal()
+        raw, transfer, job_ends = Signal(), Signal(), Signal()
         columns = Mux(self.i.payload.last, job.tail, lanes)
         m.d.comb += [
             raw.eq(job.output == Output.INT32),
@@ -60,7 +60,8 @@ class LanePlacer(wiring.Component):
             self.o.payload.place.offset.eq(offset),
             self.o.payload.place.last.eq(self.i.payload.last),
             next_row.eq(row_offset + job.stride),
-            self.job.ready.eq(~active),
+            job_ends.eq(transfer & self.i.payload.last & (left == 1)),
+            self.job.ready.eq(~active | job_ends),
         ]
         with m.If(transfer):
             m.d.sync += [
@@ -73,12 +74,12 @@ class LanePlacer(wiring.Component):
                     offset.eq(next_row),
                     row_offset.eq(next_row),
                     left.eq(left - 1),
-                    active.eq(left != 1),
                 ]
+        with m.If(self.job.ready):
+            m.d.sync += active.eq(self.job.valid)
         with m.If(self.job.ready & self.job.valid):
             start = self.window.base + self.job.payload.memory
             m.d.sync += [
-                active.eq(1),
                 job.eq(self.job.payload),
                 left.eq(self.job.payload.rows),
                 parameters.eq(self.job.payload.parameters),
