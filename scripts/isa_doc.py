@@ -5,6 +5,7 @@ import ast
 import enum
 import inspect
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def member_docs(kind: type[enum.Enum]) -> dict[str, str]:
     return docs
 
 
-def table(header: str, rows: list[tuple[object, ...]]) -> str:
+def table(header: str, rows: Sequence[Sequence[object]]) -> str:
     """Format a Markdown table; `header` has its cells separated by bars."""
     columns = header.count("|") + 1
     lines = [f"| {header} |", "|" + "---|" * columns]

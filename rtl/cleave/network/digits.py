@@ -41,7 +41,7 @@ class Digits:
 
 def load() -> Digits:
     """Read the network that is part of the package."""
-    with resources.files(__package__).joinpath(FILE).open("rb") as file, np.load(file) as arrays:
+    with resources.files("cleave.network").joinpath(FILE).open("rb") as file, np.load(file) as arrays:
         stored = dict(arrays)
     count = len(stored["peaks"])
     return Digits(

@@ -8,6 +8,7 @@ The integer reference here shares no arithmetic with the engine's model: sums ar
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class Layer:
         k, n = self.weights.shape
         return k, n
 
-    def __call__(self, x: NDArray[np.int8]) -> NDArray[np.int8] | NDArray[np.int32]:
+    def __call__(self, x: NDArray[np.int8]) -> NDArray[Any]:
         """Give the integer reference of `x` [M, K]: int8[M, N] of a hidden layer, int32[M, N] of the last one."""
         total = x.astype(np.int64) @ self.weights.astype(np.int64)
         if self.records is None:

@@ -1,5 +1,6 @@
 """The tables that `cleave run` prints."""
 
+from collections.abc import Callable
 from itertools import groupby
 
 from rich.console import Console
@@ -12,21 +13,22 @@ def show(result: Result, console: Console) -> None:
     """Print the result; its last line is the verdict."""
     array = result.config.array
     console.print(
-        f"Handwritten digits on {result.config.name}: {array.slabs} slabs of {array.rows} x {array.columns} MACs, "
-        f"{result.backend} backend, {result.images} held-out images"
+        f"Handwritten digits on {result.config.name}, {array.slabs} slabs of {array.rows} x {array.columns} MACs, "
+        f"{result.backend} backend: {result.images} held-out images"
     )
     console.print(accuracy(result))
     console.print(layers(result))
     if result.comparison:
-        console.print(comparison(result.comparison))
-    console.print(
-        f"{result.useful_macs:,} MACs in {result.cycles:,} cycles; {result.wall_seconds:.1f} s of simulation, "
-        f"{result.useful_macs / result.wall_seconds / 1e6:.1f} million MAC/s"
-    )
-    console.print(
-        f"[bold green]PASS[/] every one of {result.checked:,} values of the {result.images} images "
-        "equals the integer reference, bit for bit"
-    )
+        works = result.comparison
+        title = "Small batches, from memory to memory: cycles (utilisation)"
+        console.print(comparison(title, works, lambda work: work.cycles))
+        title = "The same passes on the array alone, operands in the scratchpad: cycles (utilisation)"
+        console.print(comparison(title, works, lambda work: work.resident_cycles))
+    speed = result.useful_macs / result.wall_seconds
+    cycles = f" in {result.cycles:,} cycles" if result.cycles else ""
+    console.print(f"{result.useful_macs:,} MACs{cycles}, {result.wall_seconds:.1f} s: {speed / 1e6:.1f} million MAC/s")
+    values = f"{result.checked:,} values of {result.images} images"
+    console.print(f"[bold green]PASS[/] all {values} equal the integer reference, bit for bit")
 
 
 def accuracy(result: Result) -> Table:
@@ -38,18 +40,19 @@ def accuracy(result: Result) -> Table:
 
 
 def layers(result: Result) -> Table:
-    """Tabulate the main run layer by layer."""
-    table = Table("layer", "M x K x N", "partition", "cycles", "utilisation", "array", title="Main run")
+    """Tabulate the main run layer by layer, over all its batches."""
+    table = Table("layer", "M x K x N", "partition", title=f"Main run, batches of {result.batch}")
+    table.add_column("cycles (utilisation)", justify="right")
     for work in result.layers:
-        shape = f"{result.images} x {work.k} x {work.n}"
-        table.add_row(str(work.layer), shape, work.partition, f"{work.cycles:,}", *percentages(work))
+        shape = f"{work.m} x {work.k} x {work.n}"
+        table.add_row(str(work.layer), shape, slabs(work), cost(work, work.cycles))
     return table
 
 
-def comparison(works: list[Work]) -> Table:
+def comparison(title: str, works: list[Work], cycles: Callable[[Work], int]) -> Table:
     """Tabulate small batches on this array and on monolithic ones, side by side."""
     names = list(dict.fromkeys(work.engine for work in works))
-    table = Table("layer", "M x K x N", "partition", title="Small batches, split and monolithic: cycles (utilisation)")
+    table = Table("layer", "M x K x N", "partition", title=title)
     for name in names:
         table.add_column(name, justify="right")
     for name in names[1:]:
@@ -57,12 +60,18 @@ def comparison(works: list[Work]) -> Table:
     ordered = sorted(works, key=lambda work: (work.m, work.layer, names.index(work.engine)))
     for _, group in groupby(ordered, key=lambda work: (work.m, work.layer)):
         own, *others = group
-        cells = [f"{work.cycles:,} ({work.utilisation:.1%})" for work in (own, *others)]
-        ratios = [f"{work.cycles / own.cycles:.2f}" for work in others]
-        table.add_row(str(own.layer), f"{own.m} x {own.k} x {own.n}", own.partition, *cells, *ratios)
+        cells = [cost(work, cycles(work)) for work in (own, *others)]
+        ratios = [f"{cycles(work) / cycles(own):.2f}" for work in others]
+        table.add_row(str(own.layer), f"{own.m} x {own.k} x {own.n}", slabs(own), *cells, *ratios)
     return table
 
 
-def percentages(work: Work) -> tuple[str, str]:
-    """Utilisation with everything, and of the array alone."""
-    return f"{work.utilisation:.1%}", f"{work.array_utilisation:.1%}"
+def slabs(work: Work) -> str:
+    """Say how many slabs a partition has."""
+    return "1 slab" if work.partition == 1 else f"{work.partition} slabs"
+
+
+def cost(work: Work, cycles: int) -> str:
+    """Say cycles and utilisation, or that the backend has no timing."""
+    utilisation = work.utilisation(cycles)
+    return "-" if utilisation is None else f"{cycles:,} ({utilisation:.1%})"

@@ -18,36 +18,43 @@ class Work:
     n: int
     macs: int
     """MACs per cycle that the array could do."""
-    partition: str = ""
+    partition: int = 0
+    """Slabs fused into one partition."""
     cycles: int = 0
-    array_cycles: int = 0
+    """From start to done, operands and results in memory; 0 on a backend without timing."""
+    resident_cycles: int = 0
+    """Of the array alone, for as many passes with operands in the scratchpad; 0 if not measured."""
     useful_macs: int = 0
+    wall_seconds: float = 0.0
+    """Time that the engine took, from operands to results."""
 
-    def add(self, stats: Stats) -> None:
+    def add(self, stats: Stats, seconds: float) -> None:
         """Add a run of the engine."""
-        self.partition = str(stats.partition)
-        self.cycles += stats.cycles
-        self.array_cycles += stats.array_cycles
+        self.wall_seconds += seconds
+        assert stats.partition is not None
+        self.partition = stats.partition
+        self.cycles += stats.cycles or 0
         self.useful_macs += stats.useful_macs
 
-    @property
-    def utilisation(self) -> float:
-        """Useful MACs over MACs x cycles, with all loads and stores."""
-        return self.useful_macs / (self.macs * self.cycles)
-
-    @property
-    def array_utilisation(self) -> float:
-        """Useful MACs over MACs x cycles from the first pass's start to the last result."""
-        return self.useful_macs / (self.macs * self.array_cycles)
+    def utilisation(self, cycles: int) -> float | None:
+        """Useful MACs over MACs x cycles; None without timing."""
+        return self.useful_macs / (self.macs * cycles) if cycles else None
 
     def to_json(self) -> dict[str, Any]:
         """Give the account as JSON, with units in the keys."""
+        percent = {
+            name: None if value is None else 100 * value
+            for name, value in [
+                ("utilisation_percent", self.utilisation(self.cycles)),
+                ("resident_utilisation_percent", self.utilisation(self.resident_cycles)),
+            ]
+        }
         return {
             "engine": self.engine, "layer": self.layer, "m": self.m, "k": self.k, "n": self.n,
-            "macs_per_cycle_peak": self.macs, "partition": self.partition, "cycles": self.cycles,
-            "array_cycles": self.array_cycles, "useful_macs": self.useful_macs,
-            "utilisation_percent": 100 * self.utilisation, "array_utilisation_percent": 100 * self.array_utilisation,
-        }  # fmt: skip
+            "peak_macs_per_cycle": self.macs, "partition_slabs": self.partition, "useful_macs": self.useful_macs,
+            "cycles": self.cycles or None, "resident_cycles": self.resident_cycles or None,
+            "wall_seconds": self.wall_seconds,
+        } | percent  # fmt: skip
 
 
 @dataclass
@@ -56,13 +63,13 @@ class Result:
 
     config: EngineConfig
     backend: str
+    batch: int
+    """Images that enter together in the main run."""
     images: int
     right: dict[str, int]
     """Images recognised by the engine, by the integer reference and by the float network."""
     checked: int
     """Values that were compared with the integer reference."""
-    wall_seconds: float
-    """Time spent in the engine during the main run."""
     layers: list[Work] = field(default_factory=list)
     comparison: list[Work] = field(default_factory=list)
 
@@ -76,16 +83,22 @@ class Result:
         """Cycles of the main run."""
         return sum(work.cycles for work in self.layers)
 
+    @property
+    def wall_seconds(self) -> float:
+        """Time that the engine took for the main run, from operands to results."""
+        return sum(work.wall_seconds for work in self.layers)
+
     def to_json(self) -> dict[str, Any]:
         """Give everything as JSON, with units in the keys."""
         return {
             "config": self.config.name,
             "backend": self.backend,
+            "batch_images": self.batch,
             "images": self.images,
             "images_right": self.right,
             "accuracy_percent": {name: 100 * right / self.images for name, right in self.right.items()},
             "values_checked": self.checked,
-            "cycles": self.cycles,
+            "cycles": self.cycles or None,
             "useful_macs": self.useful_macs,
             "wall_seconds": self.wall_seconds,
             "simulated_macs_per_second": self.useful_macs / self.wall_seconds,

@@ -1,11 +1,12 @@
 """The main job: every held-out digit through the engine, each layer's result checked bit for bit.
 
-The same layers then run on monolithic arrays of the same size, in batches down to one image, where splitting pays.
+The same layers then run in batches down to one image, where splitting pays, beside monolithic arrays of the same size.
 """
 
 import json
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from ..api import Engine
+from ..api import Backend, Engine
 from ..config import EngineConfig
 from .digits import Digits, load
 from .layers import Layer
 from .report import show
+from .resident import resident_cycles
 from .result import Result, Work
 
 BATCH = 64
@@ -25,6 +27,9 @@ BATCH = 64
 
 SMALL_BATCHES = (1, 8, 64)
 """Images in the batches that split and monolithic arrays are compared on."""
+
+REPORT_WIDTH = 120
+"""Columns of the report where there is no terminal to ask."""
 
 
 class MismatchError(AssertionError):
@@ -39,13 +44,12 @@ def run_layer(engine: Engine, layer: Layer, x: NDArray[np.int8], work: Work) -> 
     MismatchError
         If any bit of the result differs from the integer reference.
     """
-    if layer.records is None:
-        result, stats = engine.matmul(x, layer.weights)
-    else:
-        result, stats = engine.matmul(x, layer.weights, scale=layer.records, relu=True)
+    began = time.perf_counter()
+    result, stats = engine.matmul(x, layer.weights, scale=layer.records, relu=layer.records is not None)
+    seconds = time.perf_counter() - began
     expected = layer(x)
     if (result.shape, result.dtype) != (expected.shape, expected.dtype):
-        raise MismatchError(f"layer {work.layer} on {work.engine} is {result.dtype} {result.shape}, not {expected.shape}")
+        raise MismatchError(f"layer {work.layer}: {result.dtype} {result.shape}, not {expected.dtype} {expected.shape}")
     wrong = np.argwhere(result != expected)
     if len(wrong):
         row, column = wrong[0]
@@ -53,7 +57,7 @@ def run_layer(engine: Engine, layer: Layer, x: NDArray[np.int8], work: Work) -> 
             f"layer {work.layer} on {work.engine}: {len(wrong)} of {expected.size} values differ, first in row {row}, "
             f"column {column}: {result[row, column]}, not {expected[row, column]}"
         )
-    work.add(stats)
+    work.add(stats, seconds)
     return result
 
 
@@ -65,16 +69,13 @@ def new_work(engine: Engine, name: str, layers: Iterable[Layer], m: int) -> list
 
 def run_network(engine: Engine, digits: Digits, advance: Callable[[int], None]) -> Result:
     """Run every image through the engine, in batches of `BATCH`."""
-    layers = new_work(engine, "this array", digits.layers, BATCH)
+    layers = new_work(engine, "this array", digits.layers, len(digits.images))
     logits = []
-    seconds = 0.0
     checked = 0
     for start in range(0, len(digits.images), BATCH):
         x = digits.images[start : start + BATCH]
         for layer, work in zip(digits.layers, layers, strict=True):
-            began = time.perf_counter()
             x = run_layer(engine, layer, x, work)
-            seconds += time.perf_counter() - began
             checked += x.size
         logits.append(x)
         advance(len(x))
@@ -85,20 +86,22 @@ def run_network(engine: Engine, digits: Digits, advance: Callable[[int], None]) 
             x = layer(x)
         answers[name] = x
     right = {name: int((answer.argmax(axis=1) == digits.labels).sum()) for name, answer in answers.items()}
-    return Result(engine.config, engine.backend, len(digits.images), right, checked, seconds, layers)
+    return Result(engine.config, engine.backend, BATCH, len(digits.images), right, checked, layers)
 
 
-def compare(engines: dict[str, Engine], digits: Digits, advance: Callable[[int], None]) -> list[Work]:
-    """Run small batches on every engine, with the same checks."""
+def compare(
+    engines: dict[str, Engine], digits: Digits, sizes: Iterable[int], advance: Callable[[int], None]
+) -> list[Work]:
+    """Run the first images in batches of the given sizes on every engine, with the same checks."""
     comparison = []
-    for size in SMALL_BATCHES:
-        images = digits.images[:size]
+    for size in sizes:
         for name, engine in engines.items():
-            x = images
-            for layer, work in zip(digits.layers, new_work(engine, name, digits.layers, len(images)), strict=True):
+            x = digits.images[:size]
+            for layer, work in zip(digits.layers, new_work(engine, name, digits.layers, size), strict=True):
                 x = run_layer(engine, layer, x, work)
+                work.resident_cycles = resident_cycles(engine, work.m, work.k, work.n, work.partition)
                 comparison.append(work)
-            advance(len(images))
+            advance(size)
     return comparison
 
 
@@ -115,7 +118,7 @@ def baselines(config: EngineConfig) -> dict[str, EngineConfig]:
 def run_digits(
     config: EngineConfig,
     *,
-    backend: str = "rtl",
+    backend: Backend = "rtl",
     limit: int | None = None,
     json_path: Path | None = None,
     console: Console | None = None,
@@ -141,19 +144,29 @@ def run_digits(
         If any bit of any layer's result differs from the integer reference.
     """
     console = console or Console()
+    if not console.is_terminal:
+        console.width = REPORT_WIDTH
     digits = load().first(limit)
-    configs = {"this array": config, **baselines(config)}
-    engines = {name: Engine(each, backend=backend) for name, each in configs.items()}
-    small = sum(min(size, len(digits.images)) for size in SMALL_BATCHES) * len(engines)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(f"{config.name}: building and running", total=len(digits.images) + small)
+    configs = {"this array": config, **baselines(config)} if backend == "rtl" else {"this array": config}
+    sizes = sorted({min(size, len(digits.images)) for size in SMALL_BATCHES}) if len(configs) > 1 else []
+    with ExitStack() as stack:
+        progress = stack.enter_context(Progress(console=console, transient=True, disable=not console.is_terminal))
+        build = progress.add_task("compiling the simulators", total=len(configs))
+        images = progress.add_task("running the images", total=len(digits.images) + sum(sizes) * len(configs))
+        engines = {}
+        for name, each in configs.items():
+            engines[name] = stack.enter_context(Engine(each, backend=backend))
+            progress.advance(build)
 
-        def advance(images: int) -> None:
-            progress.advance(task, images)
+        def advance(count: int) -> None:
+            progress.advance(images, count)
 
-        result = run_network(engines["this array"], digits, advance)
-        if len(engines) > 1:
-            result.comparison = compare(engines, digits, advance)
+        try:
+            result = run_network(engines["this array"], digits, advance)
+            result.comparison = compare(engines, digits, sizes, advance)
+        except MismatchError as error:
+            console.print(f"[bold red]FAIL[/] {error}")
+            raise
     if json_path is not None:
         json_path.write_text(json.dumps(result.to_json(), indent=2) + "\n")
     show(result, console)
