@@ -52,7 +52,7 @@ class AxiWriteMemory:
         aw, w, b = self.port.aw, self.port.w, self.port.b
         return [
             aw.valid, aw.ready, aw.addr, aw.len, aw.size, aw.burst,
-            w.valid, w.ready, w.data, w.strb, w.last, b.valid, b.ready,
+            w.valid, w.ready, w.data, w.strb, w.last, b.ready,
         ]  # fmt: skip
 
     @property
@@ -71,7 +71,7 @@ class AxiWriteMemory:
 
     def step(self, ctx, cycle: int, values: list[int]) -> None:  # noqa: ANN001
         (aw_valid, aw_ready, addr, length, size, burst,
-         w_valid, w_ready, data, strobe, last, b_valid, b_ready) = values  # fmt: skip
+         w_valid, w_ready, data, strobe, last, b_ready) = values  # fmt: skip
         width = self.config.axi_bytes
         if self._steady("AW", aw_valid, aw_ready, (addr, length, size, burst)):
             assert burst == BURST_INCR

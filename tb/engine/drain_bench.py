@@ -44,13 +44,14 @@ class DrainBench:
         *,
         stall: float = 0.0,
         read_stall: float | tuple[int, ...] = (0, 1),
+        read_parity: int = 0,
         latency: tuple[int, int] = (1, 1),
         unaligned: int = 0,
         size: int = 1 << 14,
         window: int | None = None,
     ) -> None:
         print(f"{config.name} {config.axi_data_width} bit, seed {seed}")
-        self.config, self.random = config, Random(seed)
+        self.config, self.random = config, Random(seed)  # noqa: S311
         generator = np.random.default_rng(seed)
         array = config.array
         self.base = BASE + unaligned
@@ -60,7 +61,7 @@ class DrainBench:
         self.memory = AxiWriteMemory(
             config, self.dut.axi, self.random, base=BASE, size=size, stall=stall, latency=latency,
         )
-        self.unaligned = unaligned
+        self.unaligned, self.read_parity = unaligned, read_parity
         self.expected = self.memory.bytes.copy()
         self.read_ready = [Lane(self.random, read_stall) for _ in range(array.slabs)]
         self.chunk_ready = Lane(self.random, stall)
@@ -220,7 +221,7 @@ class DrainBench:
             # Instructions.
             if command_valid and command_ready:
                 sent += 1
-            offer = sent < len(program) and (command_valid and not command_ready or self.random.random() < 0.8)
+            offer = sent < len(program) and ((command_valid and not command_ready) or self.random.random() < 0.8)
             ctx.set(unit.command.valid, offer)
             if offer:
                 fields = program[sent]
@@ -244,7 +245,8 @@ class DrainBench:
                     for i in range(min(config.read_columns, config.array.columns - first)):
                         # Sampled in cycle `cycle - 1`, so that now is one cycle after the request.
                         schedule[cycle - 1 + READ_LATENCY + i].append((read.data[i], int(row[first + i]) & 0xFFFFFFFF))
-                ctx.set(read.ready, self.read_ready[number](cycle))
+                parity = ctx.get(read.address) & self.read_parity
+                ctx.set(read.ready, self.read_ready[number](cycle + parity))
             for signal_ in standing:
                 ctx.set(signal_, 0)
             standing = [signal_ for signal_, _ in schedule[cycle]]

@@ -15,7 +15,7 @@ class WriterBench:
 
     def __init__(self, width: int, max_burst: int, seed: int, *, stall: float, latency: tuple[int, int]) -> None:
         print(f"{width} bit, max_burst {max_burst}, seed {seed}")
-        self.random, self.stall = Random(seed), stall
+        self.random, self.stall = Random(seed), stall  # noqa: S311
         self.config = EngineConfig(ArrayConfig(), axi_data_width=width, max_burst=max_burst)
         self.dut = AxiWriter(self.config)
         self.memory = AxiWriteMemory(self.config, self.dut.axi, self.random, stall=stall, latency=latency)
@@ -56,7 +56,7 @@ class WriterBench:
             if taken:
                 address, length, last = entry = next(ranges, None) or (0, 0, 0)
                 ctx.set(dut.write.valid, bool(length))
-                ctx.set(dut.write.payload, {"transfer": {"address": address, "last": length - 1 if length else 0}, "last": last})
+                ctx.set(dut.write.payload, {"transfer": {"address": address, "last": max(length, 1) - 1}, "last": last})
             if given:
                 word = next(words, None) if self.random.random() >= self.stall else ()
                 ctx.set(dut.i.valid, bool(word))

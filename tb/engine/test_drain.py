@@ -12,7 +12,8 @@ CONFIGS = {
     "default": PRESETS["default"],
     "one column": EngineConfig(ArrayConfig(slabs=1, rows=2, columns=1), parameter_depth=3, accumulator_depth=8),
     "narrow row, wide bus": EngineConfig(
-        ArrayConfig(slabs=5, rows=3, columns=11), axi_data_width=512, max_burst=7, accumulator_depth=16, parameter_depth=3,
+        ArrayConfig(slabs=5, rows=3, columns=11),
+        axi_data_width=512, max_burst=7, accumulator_depth=16, parameter_depth=3,
     ),
     "half a read": EngineConfig(ArrayConfig(slabs=2, rows=14, columns=13), axi_data_width=256, max_burst=1),
     "tall": EngineConfig(ArrayConfig(slabs=2, rows=40, columns=37), axi_data_width=64, max_burst=256),
@@ -52,7 +53,7 @@ ERRORS = [
     ("moving to nobody", Output.MOVING, {"memory": moving(0)}, Error.ILLEGAL_INSTRUCTION),
     ("moving to no such slab", Output.MOVING, {"memory": moving(0b1001)}, Error.ILLEGAL_INSTRUCTION),
     ("bits between mask and word", Output.MOVING, {"memory": 1 | 1 << 31}, Error.ILLEGAL_INSTRUCTION),
-    ("second segment past the last slab", Output.MOVING, {"memory": moving(0b100), "columns": 7}, Error.ILLEGAL_INSTRUCTION),
+    ("segment past the last slab", Output.MOVING, {"memory": moving(0b100), "columns": 7}, Error.ILLEGAL_INSTRUCTION),
     ("segments meet", Output.MOVING, {"memory": moving(0b011), "columns": 7}, Error.ILLEGAL_INSTRUCTION),
     ("accumulators", Output.INT32, {"accumulator": 47, "rows": 2}, Error.BANK_RANGE),
     ("accumulators, far", Output.INT32, {"accumulator": 0xFFFF, "rows": 1}, Error.BANK_RANGE),
@@ -138,7 +139,10 @@ def test_window_ends_in_the_middle() -> None:
 def test_bus_error(number: int, response: int) -> None:
     """The failing instruction is named, though others are under way; bursts are whole, and nothing completes after."""
     bench = DrainBench(ODD, 11 + number, stall=0.2, latency=(1, 60))
-    program = [bench.instruction(Output.INT32, rows=4, columns=10, accumulator=n, memory=1024 * n, stride=64) for n in range(4)]
+    program = [
+        bench.instruction(Output.INT32, rows=4, columns=10, accumulator=n, memory=1024 * n, stride=64)
+        for n in range(4)
+    ]
     program.insert(2, bench.instruction(Output.MOVING))
     bench.memory.responses[number] = response
     bench.run(program)
@@ -170,19 +174,21 @@ def test_abort(seed: int) -> None:
     bench.run(program, then=then)
 
 
-@pytest.mark.parametrize("name", ["tiny", "default", "medium"])
-def test_throughput(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "beside_a_pass"), [("tiny", 0), ("tiny", 1), ("default", 0), ("default", 1), ("medium", 1)],
+)
+def test_throughput(name: str, beside_a_pass: int) -> None:
     """Raw rows keep the bus busy in every cycle, across rows and instructions, with reads accepted every other cycle.
+
+    Either in the even cycles, or as a pass lets them in, that reads the odd and the even rows in turn.
 
     The second beat ends the start: its columns are read after the first beat's, which does not wait for it.
     """
     config = PRESETS[name]
     width = 4 * config.array.columns
-    bench = DrainBench(config, 12, read_stall=(0, 1), latency=(20, 20))
-    program = [
-        bench.instruction(Output.INT32, columns=config.array.columns, rows=30, accumulator=n, memory=30 * n * width, stride=width)
-        for n in range(2)
-    ]
+    bench = DrainBench(config, 12, read_stall=(0, 1), read_parity=beside_a_pass, latency=(20, 20))
+    raw = {"columns": config.array.columns, "rows": 30, "stride": width}
+    program = [bench.instruction(Output.INT32, accumulator=n, memory=30 * n * width, **raw) for n in range(2)]
     bench.run(program).check()
     second, last, beats = bench.memory.beat_cycles[1], bench.memory.beat_cycles[-1], bench.memory.beats
     assert beats == 2 * 30 * width // config.axi_bytes

@@ -1,19 +1,22 @@
 """The drain's reads: rows of accumulators, straightened and handed on beat by beat."""
 
-from amaranth.hdl import Assert, Cat, Elaboratable, Format, Module, Mux, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Assert, Cat, Elaboratable, Format, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from ..config import ACCUMULATOR_BITS, EngineConfig
+from ..config import EngineConfig
 from .drain_layouts import job_layout, read_layout
 from .ports import READ_LATENCY, AccumulatorRead
 
 __all__ = ["AccumulatorReader"]
 
 
-def delayed(m: Module, value: Signal, cycles: int, name: str, *, reset_less: bool = False) -> Signal:
-    """Give `value` as it was some cycles ago."""
+def delayed(m: Module, value: Value, cycles: int, name: str, *, reset_less: bool = False) -> Value:
+    """Give `value` as it was `cycles` ago."""
     for cycle in range(cycles):
         later = Signal(len(value), name=f"{name}_{cycle}", reset_less=reset_less)
         m.d.sync += later.eq(value)
@@ -24,12 +27,13 @@ def delayed(m: Module, value: Signal, cycles: int, name: str, *, reset_less: boo
 class AccumulatorReader(wiring.Component):
     """Read a job's rows, `read_columns` columns at a time, and give them out as beats of `drain_lanes` columns.
 
-    A read's columns come one cycle after the other and cannot be stopped. The first and the second half of them are
-    straightened each by a triangle of registers, and each have a queue behind; a read is asked for only while a place in
-    the queues is free for it. The queues are as long as a read's way through them at one read every other cycle, so that
-    they give out one beat per cycle when reads are accepted at least that often.
+    A read's columns come one cycle after the other and cannot be stopped. Each half of them is straightened by a
+    triangle of registers, and has a queue behind it; a read is asked for only while a place in the queues is free for
+    it.
 
-    The first beat comes `READ_LATENCY + drain_lanes + 1` cycles after its read is accepted.
+    Latency: a read's first beat comes `READ_LATENCY + drain_lanes + 1` cycles after it is accepted, its second
+    `drain_lanes` cycles later. Throughput: one beat per cycle, as long as a read is accepted every other cycle: the
+    queues hold as many reads as are made so in the time that one takes to come through, and two more.
 
     Members
     -------
@@ -88,12 +92,9 @@ class AccumulatorReader(wiring.Component):
             ]
 
         # Straighten: a token travels with each half and pushes it into its queue when its last column is there.
-        columns = []
-        for column in range(config.read_columns):
-            merged = Signal(ACCUMULATOR_BITS, name=f"column_{column}")
-            for read in self.read:
-                merged = merged | read.data[column]
-            columns.append(merged)
+        columns = [
+            reduce(or_, (read.data[column] for read in self.read)) for column in range(config.read_columns)
+        ]
         queues = []
         for half, width in enumerate(widths):
             wanted, last = Signal(name=f"wanted_{half}"), Signal(name=f"last_{half}")
@@ -106,8 +107,8 @@ class AccumulatorReader(wiring.Component):
                 ]
             token = delayed(m, Cat(wanted, last), READ_LATENCY + half * lanes + width - 1, f"token_{half}")
             straight = [
-                delayed(m, columns[half * lanes + lane], width - 1 - lane, f"straight_{half * lanes + lane}", reset_less=True)
-                for lane in range(width)
+                delayed(m, column, width - 1 - lane, f"lane_{half}_{lane}", reset_less=True)
+                for lane, column in enumerate(columns[half * lanes:][:width])
             ]
             beat = Signal(read_layout(config), name=f"beat_{half}")
             queue = SyncFIFOBuffered(width=len(beat.as_value()), depth=depth)

@@ -24,13 +24,12 @@ def write_layout(config: EngineConfig) -> data.StructLayout:
 class AxiWriter(wiring.Component):
     """Write ranges of bytes to memory.
 
-    A burst's W beats start 2 cycles after its AW at the earliest. AW runs ahead of W, and both ahead of the responses, by
-    up to `OUTSTANDING` bursts. Addresses are aligned; bytes outside a range have no strobe.
+    AW runs ahead of W, and both ahead of the responses, by up to `OUTSTANDING` bursts. Addresses are aligned; bytes
+    outside a range have no strobe. Every burst that is started is finished: after `stop` the beats that are missing are
+    sent without strobes.
 
-    AW is registered at a burst's start, so that a burst always has all its beats: after `stop` those that its data cannot
-    fill any more are sent without strobes.
-
-    Throughput: one burst and one W beat per cycle.
+    Latency: a burst stands on AW 2 cycles after its range was accepted, and its first beat on W 2 cycles later, if its
+    word is there. Throughput: one burst and one beat per cycle.
 
     Members
     -------

@@ -1,6 +1,6 @@
 """Rows of bytes packed into bus words, wherever in a word they start."""
 
-from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,11 +13,12 @@ __all__ = ["ByteAligner"]
 class ByteAligner(wiring.Component):
     """Put the bytes of beats into bus words: byte k of a beat at byte (offset + k) mod `axi_bytes`.
 
-    A beat is rotated into place. Its bytes below the word's end join those that are held back from the beats before; a
-    word leaves when it is full or its row ends, and what went past the word's end is held back for the next one. A row's
-    words have strobes for exactly its bytes.
+    A beat is rotated into place. Its bytes below the word's end join those that are held back from the beats before. A
+    word leaves when it is full or its row ends, and what went past its end is held back for the next one. A row's words
+    have strobes for exactly its bytes.
 
-    Latency 1 cycle. Throughput: a beat and a word per cycle, and one more cycle where a row's last beat makes two words.
+    Latency 1 cycle. Throughput: a beat and a word per cycle, and one more cycle where a row's last beat makes two
+    words.
 
     Members
     -------
@@ -40,8 +41,7 @@ class ByteAligner(wiring.Component):
         word_layout = data.ArrayLayout(8, size)
 
         # Rotate, and say which bytes are in this word and which in the next.
-        rotated = Cat(self.i.payload.data)
-        rotated = Cat(rotated, Signal(8 * size - len(rotated), name="padding"))
+        rotated = Cat(self.i.payload.data, Const(0, 8 * size - len(self.i.payload.data)))
         for level, taken in enumerate(place.offset):
             rotated = Mux(taken, rotated.rotate_left(8 << level), rotated)
         strobes = Signal(2 * size)

@@ -5,8 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EngineConfig
-from ..numerics.requantise import RECORD_BYTES
 from ..memory.ram import WritePort
+from ..numerics.requantise import RECORD_BYTES
 from .accumulator_reader import AccumulatorReader, delayed
 from .axi import Axi4Write
 from .axi_write import AxiWriter
@@ -29,18 +29,19 @@ __all__ = ["Drain"]
 class Drain(wiring.Component):
     """Executes DRAIN instructions.
 
-        command -> decoder -+-> reader -> placer -> requantiser -+-> aligner -> writer -> memory
-                            +-> rows (addresses) ----------------|-------------^
-                            +-> ledger -> complete               +-> packer -> moving banks
+        command -> decoder -> reader -> placer -> requantiser -+-> aligner -> writer -> memory
+                     |                                         |                ^
+                     +-> rows: addresses ----------------------|----------------+
+                     +-> ledger: completion                    +-> packer -> moving banks
 
-    Each part takes its next job as soon as it is through with its last one: reads of one instruction go on while the
-    results of the one before are rounded, and the bus has yet to answer that before it.
+    Each part takes its next job as soon as it is through with its last one: one instruction's accumulators are read
+    while those of the one before are rounded, and the bus has yet to answer that before it.
 
-    Throughput: `drain_lanes` accumulators per cycle, as long as reads are accepted every other cycle and the bus takes a
-    beat per cycle.
+    Throughput: `drain_lanes` accumulators per cycle, as long as reads are accepted every other cycle and the bus
+    takes a beat per cycle.
 
     The first error that is found stops the drain. As its parts work on different instructions, those before the failing
-    one may be unfinished; of bursts that were started, the bytes that are not written are left alone. After a failure or
+    one may be unfinished. A burst that was started and lost its data leaves memory as it was. After a failure or
     `abort` nothing completes.
 
     Members
@@ -87,11 +88,11 @@ class Drain(wiring.Component):
         connect(m, decoder.job, fork.i)
         moving = decoder.job.payload.output == Output.MOVING
         m.d.comb += fork.to.eq(Cat(Const(0b111, 3), ~moving, moving))
-        for o, part in zip(fork.o, (reader, placer, ledger, rows, packer)):
+        for o, part in zip(fork.o, (reader, placer, ledger, rows, packer), strict=True):
             connect(m, o, part.job)
 
         # Data.
-        for port, read in zip(self.read, reader.read):
+        for port, read in zip(self.read, reader.read, strict=True):
             connect(m, read, flipped(port))
         connect(m, flipped(self.parameters), requantiser.parameters)
         connect(m, flipped(self.window), placer.window)

@@ -29,8 +29,9 @@ class DrainDecoder(wiring.Component):
     job : Out(stream.Signature(job_layout(config)))
     failure : Out(Failure())
         ILLEGAL_INSTRUCTION for output 3, a slab that is not there, no rows, no columns or more than the array's, with
-        INT32 `relu` or `parameters`, with MOVING a stride, no slabs, a segment for a slab that is not there, two segments
-        for one slab, or bits between mask and address. BANK_RANGE for rows, parameters or moving words past their banks.
+        INT32 `relu` or `parameters`, with MOVING a stride, no slabs, a segment for a slab that is not there, two
+        segments for one slab, or bits between mask and address. BANK_RANGE for rows, parameters or moving words past
+        their banks.
     busy : Out(1)
         An instruction is being checked or waits to be taken.
     """

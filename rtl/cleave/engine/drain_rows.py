@@ -50,6 +50,7 @@ class DrainRows(wiring.Component):
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
+        window = self.window
         job = Signal(job_layout(self.config))
         left = Signal.like(job.rows)
         offset = Signal(OFFSET_BITS)
@@ -76,9 +77,9 @@ class DrainRows(wiring.Component):
                 m.d.sync += [left.eq(left - 1), offset.eq(offset + job.stride)]
 
         m.d.comb += [
-            inside.eq((row.end < self.window.size) & ~(self.window.base + row.end)[self.config.axi_address_width:].any()),
+            inside.eq((row.end < window.size) & ~(window.base + row.end)[self.config.axi_address_width:].any()),
             self.write.valid.eq(row_valid & inside & ~self.stop),
-            self.write.payload.transfer.address.eq(self.window.base + row.offset),
+            self.write.payload.transfer.address.eq(window.base + row.offset),
             self.write.payload.transfer.last.eq(last_byte),
             self.write.payload.last.eq(row.last),
             self.outside.eq(row_valid & ~inside & ~self.stop),

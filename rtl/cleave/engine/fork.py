@@ -45,7 +45,7 @@ class Fork(wiring.Component):
             done.eq(given | ~self.to | (offered & Cat(o.ready for o in self.o))),
             self.i.ready.eq(done.all()),
         ]
-        for o, valid in zip(self.o, offered):
+        for o, valid in zip(self.o, offered, strict=True):
             m.d.comb += [o.valid.eq(valid), o.payload.eq(self.i.payload)]
         with m.If(self.i.valid):
             m.d.sync += given.eq(Mux(self.i.ready, 0, done & self.to))

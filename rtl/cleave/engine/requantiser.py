@@ -5,11 +5,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import ACCUMULATOR_BITS, OPERAND_BITS, EngineConfig
+from ..hdl import share
 from ..memory.ram import Ram1r1w, WritePort
 from ..numerics.requantise import BIAS_BITS, MAX_SHIFT, MULTIPLIER_BITS, PRODUCT_BITS, RECORD_BYTES, SUM_BITS
-from ..numerics.round import RoundingShifter
 from .drain_layouts import place_layout, placed_layout, result_layout
 from .isa import Output
+from .round import RoundingShifter
 
 __all__ = ["RequantiserLane", "Requantiser"]
 
@@ -46,6 +47,7 @@ class RequantiserLane(wiring.Component):
     """
 
     LATENCY = 4
+    shared_name = "requantiser_lane"
 
     def __init__(self) -> None:
         super().__init__({
@@ -120,7 +122,7 @@ class Requantiser(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         lanes = self.config.drain_lanes
-        m.submodules.memory = memory = Ram1r1w(*self.memory_shape)
+        m.submodules.memory = memory = share(platform, Ram1r1w(*self.memory_shape))
         connect(m, flipped(self.parameters), memory.write)
 
         advance = Signal()
@@ -134,14 +136,17 @@ class Requantiser(wiring.Component):
         read = Signal(placed_layout(self.config), reset_less=True)
         ready = Signal(placed_layout(self.config), reset_less=True)
         records = Signal(data.ArrayLayout(RECORD_LAYOUT, lanes), reset_less=True)
-        places = [Signal(place_layout(self.config), name=f"place_{n}", reset_less=True) for n in range(RequantiserLane.LATENCY)]
+        places = [
+            Signal(place_layout(self.config), name=f"place_{stage}", reset_less=True)
+            for stage in range(RequantiserLane.LATENCY)
+        ]
         with m.If(advance):
             m.d.sync += [
                 valid.eq(Cat(self.i.valid, valid)),
                 read.eq(self.i.payload),
                 ready.eq(read),
                 records.eq(memory.read.data),
-                *(later.eq(place) for place, later in zip([ready.place, *places], places)),
+                *(later.eq(place) for place, later in zip([ready.place, *places[:-1]], places, strict=True)),
             ]
         m.d.comb += [self.o.valid.eq(valid[-1]), self.o.payload.place.eq(places[-1])]
 
@@ -152,8 +157,7 @@ class Requantiser(wiring.Component):
         ]
         results = []
         for number in range(lanes):
-            lane = RequantiserLane()
-            m.submodules[f"lane_{number}"] = lane
+            m.submodules[f"lane_{number}"] = lane = share(platform, RequantiserLane())
             m.d.comb += [
                 lane.enable.eq(advance),
                 lane.accumulator.eq(ready.accumulators[number]),

@@ -1,6 +1,6 @@
 """Requantised rows cut into moving words, one slab further south each."""
 
-from amaranth.hdl import Elaboratable, Module, Mux, Signal
+from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,11 +16,11 @@ class SegmentPacker(wiring.Component):
     """Collect a row's bytes, and write them to the moving banks.
 
     Bytes [j * R, (j + 1) * R) of a row, R the slab's rows, are its segment j, filled up with zeros. Segment j of row r
-    goes to word `address + r` of the slabs `mask << j`, `segments` of them in a chunk; `mask` and `address` are bits 0 to
-    29 and 32 to 47 of the job's `memory`.
+    goes to word `address + r` of the slabs `mask << j`, with `segments` of them in a chunk; `mask` and `address` are
+    bits 0 to 29 and 32 to 47 of the job's `memory`.
 
-    Throughput: a row costs as many cycles as it has beats, and one for each of its chunks but the last, which leaves while
-    the next row's first beat comes in.
+    Throughput: a row takes a cycle for each of its beats, and one for each of its chunks but the last, which leaves
+    while the next row's first beat comes in.
 
     Members
     -------
@@ -71,17 +71,18 @@ class SegmentPacker(wiring.Component):
             collect.eq(self.i.ready & self.i.valid),
         ]
 
-        # Collect: a row's first beat clears the rest of it.
+        # Collect: a row's first beat clears the rest of it, and lanes past its last column are 0.
+        place = self.i.payload.place
+        results = Cat(
+            Mux(lane < place.count, self.i.payload.data.word_select(lane, OPERAND_BITS), 0) for lane in range(lanes)
+        )
         for number in range(row_beats(config)):
             with m.If(collect & (beat == number)):
                 if number == 0:
                     m.d.sync += row.as_value().eq(0)
-                for lane in range(min(lanes, row_bytes - number * lanes)):
-                    first = OPERAND_BITS * (number * lanes + lane)
-                    value = self.i.payload.data[OPERAND_BITS * lane:][:OPERAND_BITS]
-                    m.d.sync += row.as_value()[first:first + OPERAND_BITS].eq(Mux(lane < self.i.payload.place.count, value, 0))
+                m.d.sync += row.as_value()[OPERAND_BITS * lanes * number:][:len(results)].eq(results)
         with m.If(collect):
-            m.d.sync += beat.eq(Mux(self.i.payload.place.last, 0, beat + 1))
+            m.d.sync += beat.eq(Mux(place.last, 0, beat + 1))
 
         # Give out.
         m.d.comb += [
@@ -95,10 +96,11 @@ class SegmentPacker(wiring.Component):
         with m.If(give):
             m.d.sync += [chunk.eq(chunk + 1), segment.eq(segment + segments), slabs.eq(slabs << segments)]
         with m.If(gone):
-            m.d.sync += [full.eq(0), chunk.eq(0), segment.eq(0), slabs.eq(job.memory), address.eq(address + 1), left.eq(left - 1)]
+            m.d.sync += [full.eq(0), chunk.eq(0), segment.eq(0), slabs.eq(job.memory)]
+            m.d.sync += [address.eq(address + 1), left.eq(left - 1)]
             with m.If(left == 1):
                 m.d.sync += active.eq(0)
-        with m.If(collect & self.i.payload.place.last):
+        with m.If(collect & place.last):
             m.d.sync += full.eq(1)
 
         with m.If(self.job.ready & self.job.valid):

@@ -14,8 +14,9 @@ class RoundingShifter(wiring.Component):
         result   = saturate(round_to_nearest_even(value / 2**shift))
 
     The shifter keeps one bit below the quotient, the guard, and ORs all bits below it into the sticky bit; the value is
-    rounded up where the guard is set and either the sticky bit or the quotient's lowest bit is. Rounding a quotient at or
-    beyond an end of the result's range cannot bring it back inside, so that the increment needs only `result_bits` bits.
+    rounded up where the guard is set and either the sticky bit or the quotient's lowest bit is. Rounding a quotient
+    at or beyond an end of the result's range cannot bring it back inside, so that the increment needs only
+    `result_bits` bits.
 
     Latency 1 cycle in which `enable` is high, throughput 1.
 
