@@ -199,7 +199,6 @@ class Engine:
         bias: ArrayLike | None = None,
         scale: ArrayLike | None = None,
         relu: bool = False,
-        records: NDArray[np.void] | None = None,
     ) -> tuple[NDArray[np.int32] | NDArray[np.int8], Stats]:
         """Multiply `a` [M, K] by `b` [K, N].
 
@@ -210,12 +209,11 @@ class Engine:
         partition
             Slabs to fuse into one partition; chosen by an estimate if not given. The product does not depend on it.
         bias, scale
-            With `scale`, the result is int8: round((product + bias) * scale) to nearest even, saturated, where each
-            scale (one, or one per column) is the nearest with a 16-bit multiplier and `bias` is int32, one per column.
+            With `scale`, the result is int8: round((product + bias) * scale) to nearest even, saturated. `scale` is one
+            positive number, or one per column, and becomes the nearest with a 16-bit multiplier; `bias` is int32, one per
+            column. An array of `RECORD`, one per column, as `scale` gives the drain's exact parameters, bias included.
         relu
-            Negative results become 0; with `scale` or `records`.
-        records
-            The drain's exact parameters of each column, in place of `bias` and `scale`; of type `RECORD`.
+            Negative results become 0; with `scale`.
 
         Returns
         -------
@@ -234,14 +232,9 @@ class Engine:
         if a.shape[1] != b.shape[0]:
             raise ValueError(f"a's columns must equal b's rows (K), not {a.shape[1]} and {b.shape[0]}")
         (m, k), n = a.shape, b.shape[1]
-        if records is None:
-            records = _records(n, bias, scale)
-        elif bias is not None or scale is not None:
-            raise ValueError("records must be given without bias and scale")
-        elif records.dtype != RECORD or records.shape != (n,):
-            raise ValueError(f"records must be {n} of {RECORD}, not {records.shape} of {records.dtype}")
+        records = _records(n, bias, scale)
         if relu and records is None:
-            raise ValueError("relu must be given with scale or records: an int32 result is not changed")
+            raise ValueError("relu must be given with scale: an int32 result is left as it is")
         gemm = compile_gemm(Problem(m, k, n, records is not None, relu), self.config, partition=partition)
         if gemm.end > len(self.memory):
             raise ValueError(f"the problem must fit the backend's memory of {len(self.memory)} bytes, not {gemm.end}")
@@ -266,6 +259,10 @@ def _records(n: int, bias: ArrayLike | None, scale: ArrayLike | None) -> NDArray
         if bias is not None:
             raise ValueError("bias must be given with scale: it is added where results become int8")
         return None
+    if isinstance(scale, np.ndarray) and scale.dtype == RECORD:
+        if bias is not None or scale.shape != (n,):
+            raise ValueError(f"scale must have {n} records, one per column, and no bias beside it, not shape {scale.shape}")
+        return scale
     scales = np.asarray(scale, np.float64)
     if scales.shape not in ((), (n,)):
         raise ValueError(f"scale must be one number or {n}, one per column, not shape {scales.shape}")

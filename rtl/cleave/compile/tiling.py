@@ -127,12 +127,9 @@ class Tiling:
         return min(fit, MAX_SLOTS, 2**self.config.token_bits - 1)
 
     def legal(self) -> bool:
-        """Whether everything fits, with double buffers wherever a second chunk follows."""
-        chunks = cuts(self.total_passes, self.passes) * self.row_blocks * self.column_blocks
-        trains = cuts(self.total_passes, self.passes) * self.row_blocks * self.column_sets
+        """Whether everything fits."""
         return (
-            self.moving_slots >= min(2, chunks)
-            and self.stationary_slots >= min(2, trains)
+            min(self.moving_slots, self.stationary_slots) >= 1
             and self.accumulator_slots >= self.tiles
             and (self.parameter_slots >= 1 or not self.problem.requantised)
         )
@@ -158,9 +155,14 @@ class Tiling:
         store = self.problem.m * self.column_tiles * drain_row
 
         fill = self.passes * (self.block_rows * moving_row + stationary) + self.tile_rows * self.groups * drain_row
-        if self.accumulator_slots < 2 * self.tiles and self.row_blocks * self.column_blocks > 1:
-            compute += store  # accumulators that are drained are not computed into
-        return max(compute, load, store) + fill
+
+        # What has no second buffer to go on with waits for the other side.
+        blocks = self.row_blocks * self.column_blocks
+        chunks = cuts(self.total_passes, self.passes)
+        loads_ahead = self.moving_slots >= min(2, blocks * chunks) and self.stationary_slots >= min(2, work // self.passes)
+        drains_behind = self.accumulator_slots >= self.tiles * min(2, blocks)
+        busy = max(compute, load) if loads_ahead else compute + load
+        return fill + (max(busy, store) if drains_behind else busy + store)
 
 
 def choose(problem: Problem, config: EngineConfig, partition: int | None = None) -> Tiling:

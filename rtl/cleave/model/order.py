@@ -165,9 +165,11 @@ def find(program: Sequence[Instruction], config: EngineConfig, window: int) -> l
                 findings.append(Finding("race", index, message))
             shadow.record(access, counts[access.unit])
 
-        complete = np.maximum(start, completed[members].max(axis=0))
-        complete[members] = counts[members]
-        started[members], completed[members] = start, complete
+        # Each slab's own part is complete when its next MATMUL is; all of it only at the last slab.
+        started[members] = start
+        completed[members] = np.maximum(start, completed[members])
+        completed[members, members] = counts[members]
+        complete = completed[giver] = completed[members].max(axis=0)
         for source in bits(instruction.wait):
             traffic[source, taker].taken.append(counts[taker])
         for target in bits(instruction.signal):

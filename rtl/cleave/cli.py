@@ -1,0 +1,241 @@
+"""The `cleave` command. Whatever is wrong with its input ends it with status 2 and one line on standard error."""
+
+import contextlib
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .config import EngineConfig
+
+BAD_INPUT = 2
+ENGINE_STOPPED = 1
+
+File = click.Path(dir_okay=False, path_type=Path)
+
+
+def output_file(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse, before any work is done, a file that could not be written."""
+    if path is not None:
+        if path.is_dir():
+            raise click.BadParameter(f"{path} must be a file, not a folder")
+        if not path.parent.is_dir():
+            raise click.BadParameter(f"the folder of {path} must exist: {path.parent} does not")
+        if not os.access(path.parent, os.W_OK):
+            raise click.BadParameter(f"the folder of {path} must be writable")
+    return path
+
+
+def array_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --config and what overrides it; the command gets a `config`."""
+
+    @functools.wraps(command)
+    def wrapper(*, config: str, **arguments: Any) -> None:  # noqa: ANN401
+        from .config import ConfigError, load_config  # noqa: PLC0415
+
+        names = ("slabs", "rows", "columns", "dot", "load_rows")
+        try:
+            loaded = load_config(config, **{name: arguments.pop(name) for name in names})
+        except ConfigError as error:
+            raise click.ClickException(str(error)) from error
+        command(config=loaded, **arguments)
+
+    for name, meaning in [
+        ("load-rows", "stationary rows written per cycle and slab"),
+        ("dot", "products added in one cell"),
+        ("columns", "columns of a slab"),
+        ("rows", "rows of MACs of a slab"),
+        ("slabs", "slabs of the array"),
+    ]:
+        wrapper = click.option(f"--{name}", type=int, metavar="N", help=f"Override: {meaning}.")(wrapper)
+    return click.option(
+        "--config", default="default", show_default=True, metavar="NAME|FILE.toml", help="Preset or TOML file."
+    )(wrapper)
+
+
+backend_option = click.option(
+    "--backend", type=click.Choice(["rtl", "model"]), default="rtl", show_default=True,
+    help="The simulated hardware, or the bit-exact model without timing.",
+)  # fmt: skip
+json_file_option = click.option(
+    "--json", "json_path", type=File, callback=output_file, help="Write the results to this file as well."
+)
+
+
+class Commands(click.Group):
+    """A group that names its commands where it is given another."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            ctx.fail(f"command must be one of {', '.join(sorted(self.commands))}, not {args[0]!r}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="cleave")
+def cli() -> None:
+    """Cleave: a matrix engine whose systolic array splits and fuses, instruction by instruction."""
+
+
+@cli.command()
+@click.argument("a", type=File)
+@click.argument("b", type=File)
+@click.option("-o", "--output", type=File, callback=output_file, required=True, help="File for the product, int32.")
+@click.option("--stats", type=File, callback=output_file, help="File for the cost, JSON.")
+@click.option("--partition", type=int, metavar="N", help="Slabs fused into one partition; chosen if not given.")
+@backend_option
+@array_options
+def matmul(
+    config: "EngineConfig", a: Path, b: Path, output: Path, stats: Path | None, partition: int | None, backend: str
+) -> None:
+    """Multiply two INT8 matrices, A.npy and B.npy."""
+    from .api import Engine  # noqa: PLC0415
+
+    left, right = read_array(a), read_array(b)
+    with working(f"{config.name}: multiplying"), Engine(config, backend=backend) as engine:
+        try:
+            product, cost = engine.matmul(left, right, partition=partition)
+        except (ValueError, TypeError) as error:
+            raise click.ClickException(str(error)) from error
+    with replacing(output) as file:
+        write_array(file, product)
+    if stats is not None:
+        write_json(stats, cost.as_dict())
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with units in the key names.")
+@array_options
+def info(config: "EngineConfig", *, as_json: bool) -> None:
+    """Show what a configuration comes to: MACs, banks, widths, latencies."""
+    from .info import derived  # noqa: PLC0415
+
+    values = derived(config)
+    if as_json:
+        click.echo(json.dumps(values, indent=2))
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("of " + config.name, "", show_edge=False)
+    for name, value in values.items():
+        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
+    Console().print(table)
+
+
+@cli.command()
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder; made if need be.")
+@click.option("--clock-mhz", type=click.FloatRange(min=0, min_open=True), default=200.0, show_default=True, help="For the SDC.")
+@array_options
+def verilog(config: "EngineConfig", output: Path, clock_mhz: float) -> None:
+    """Write Verilog, the list of memories, timing constraints and a flow description."""
+    from .export import write_verilog  # noqa: PLC0415
+
+    with working(f"{config.name}: writing Verilog"):
+        paths = write_verilog(config, output, clock_mhz=clock_mhz)
+    for path in paths:
+        click.echo(f"{path}  {path.stat().st_size:,} bytes")
+
+
+@cli.command()
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N images only.")
+@json_file_option
+@backend_option
+@array_options
+def run(config: "EngineConfig", limit: int | None, json_path: Path | None, backend: str) -> None:
+    """Recognise handwritten digits: a small INT8 network, every held-out image, every bit checked."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from .network.run import run_digits  # noqa: PLC0415
+
+    run_digits(config, backend=backend, limit=limit, json_path=json_path, console=Console())
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show that work goes on, on a terminal."""
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    with console.status(what) if console.is_terminal else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a file beside `path` that takes its place when all is written, or is removed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write a JSON file, whole or not at all."""
+    with replacing(path) as file:
+        file.write_text(json.dumps(values, indent=2) + "\n")
+
+
+def write_array(path: Path, values: "NDArray[np.generic]") -> None:
+    """Write a .npy file under exactly this name."""
+    import numpy as np  # noqa: PLC0415
+
+    with path.open("wb") as file:
+        np.save(file, values)
+
+
+def read_array(path: Path) -> "NDArray[np.generic]":
+    """Read a .npy file.
+
+    Raises
+    ------
+    click.ClickException
+        If it cannot be read, or is not a .npy file of numbers.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    try:
+        with path.open("rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, EOFError, MemoryError) as error:
+        raise click.ClickException(f"{path} must be a .npy file of numbers: {error}") from error
+
+
+def main() -> None:
+    """Run the command."""
+    from .errors import EngineError  # noqa: PLC0415
+
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        status = exit_.exit_code
+    except click.exceptions.Abort:
+        status = say("interrupted", 130)
+    except click.ClickException as error:
+        status = say(error.format_message(), BAD_INPUT)
+    except EngineError as error:
+        status = say(f"the engine stopped at {error}", ENGINE_STOPPED)
+    except OSError as error:
+        status = say(f"{error.filename or 'writing failed'}: {error.strerror}", BAD_INPUT)
+    sys.exit(status)
+
+
+def say(message: str, status: int) -> int:
+    """Print one line on standard error; give the exit status."""
+    click.echo(f"cleave: {' '.join(message.split())}", err=True)
+    return status

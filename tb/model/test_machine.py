@@ -1,0 +1,229 @@
+"""The bit-exact machine: field by field against the instruction set's words, and every error."""
+
+import numpy as np
+import pytest
+from cleave.config import PRESETS, ArrayConfig, EngineConfig
+from cleave.engine.isa import INSTRUCTION_BYTES, Destination, Error, Opcode, Output, encode, slab_bit
+from cleave.errors import EngineError
+from cleave.model.machine import Machine
+from cleave.numerics.requantise import RECORD
+
+CONFIG = EngineConfig(
+    ArrayConfig(slabs=3, rows=4, columns=6, dot=2, load_rows=2), moving_depth=16, stationary_depth=8,
+    accumulator_depth=8, parameter_depth=4, axi_data_width=64, token_bits=2,
+)  # fmt: skip
+PROGRAM = 4096
+WINDOW = 8192
+
+
+def machine() -> Machine:
+    random = np.random.default_rng(5)
+    built = Machine(CONFIG, random.integers(0, 256, WINDOW, np.uint8))
+    for bank in (built.moving, built.stationary, built.accumulators):
+        bank[:] = random.integers(-128, 128, bank.shape, np.int8)
+    return built
+
+
+def run(built: Machine, *program: tuple[Opcode, dict[str, int]]) -> None:
+    code = b"".join(encode(opcode, **fields) for opcode, fields in program)
+    built.memory[PROGRAM : PROGRAM + len(code)] = np.frombuffer(code, np.uint8)
+    built.run(PROGRAM, len(program))
+
+
+def load(destination: Destination = Destination.MOVING, /, **fields: int) -> tuple[Opcode, dict[str, int]]:
+    slabs = {} if destination == Destination.PARAMETERS else {"slabs": 1}
+    return Opcode.LOAD, {"destination": destination, "rows": 1, "row_bytes": 1, **slabs, **fields}
+
+
+def matmul(**fields: int) -> tuple[Opcode, dict[str, int]]:
+    return Opcode.MATMUL, {"count": 1, "rows": 1, "passes": 1, **fields}
+
+
+def drain(output: Output = Output.INT32, /, **fields: int) -> tuple[Opcode, dict[str, int]]:
+    place = {"memory": 1} if output == Output.MOVING else {}
+    return Opcode.DRAIN, {"output": output, "rows": 1, "columns": 1, **place, **fields}
+
+
+def test_load_moving() -> None:
+    built = machine()
+    before = built.moving.copy()
+    run(built, load(slabs=0b001, address=3, rows=2, row_bytes=9, memory=100, stride=50))
+    for row in range(2):
+        data = np.append(built.memory[100 + 50 * row : 109 + 50 * row].view(np.int8), [0, 0, 0]).reshape(3, 4)
+        for slab in range(3):
+            np.testing.assert_array_equal(built.moving[slab, 3 + row], data[slab])
+    rest = [*range(3), *range(5, 16)]
+    np.testing.assert_array_equal(built.moving[:, rest], before[:, rest])
+
+
+def test_load_stationary() -> None:
+    built = machine()
+    before = built.stationary.copy()
+    run(built, load(Destination.STATIONARY, slabs=0b010, address=6, rows=7, row_bytes=5, memory=200, stride=5))
+    data = built.memory[200:235].view(np.int8).reshape(7, 5)
+    for row in range(7):
+        slab, within = 1 + row // 4, row % 4
+        np.testing.assert_array_equal(built.stationary[slab, 6 + within // 2, within % 2], [*data[row], 0])
+    np.testing.assert_array_equal(built.stationary[2, 7, 1], before[2, 7, 1])  # the row that was not loaded
+    np.testing.assert_array_equal(built.stationary[0], before[0])
+
+
+def test_load_broadcasts() -> None:
+    built = machine()
+    stationary = load(Destination.STATIONARY, slabs=0b111, rows=4, row_bytes=6, stride=6)
+    run(built, load(slabs=0b101, rows=2, row_bytes=4, stride=4), stationary)
+    np.testing.assert_array_equal(built.moving[0, :2], built.moving[2, :2])
+    np.testing.assert_array_equal(built.stationary[0, :2], built.stationary[1, :2])
+
+
+def test_load_parameters() -> None:
+    built = machine()
+    run(built, load(Destination.PARAMETERS, rows=2, row_bytes=20, memory=64, stride=32))
+    for row in range(2):  # 20 bytes are two words of two records each, the last 12 bytes zero
+        data = np.append(built.memory[64 + 32 * row : 84 + 32 * row], np.zeros(12, np.uint8))
+        np.testing.assert_array_equal(built.parameters[4 * row : 4 * row + 4], data.view(RECORD))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("rest", [0, 1])
+def test_matmul(first: int, rest: int) -> None:
+    built = machine()
+    expected = built.accumulators.astype(np.int64)
+    run(built, matmul(
+        first=1, count=2, rows=3, passes=3, moving=2, moving_step=3, stationary=2, stationary_step=1, accumulator=1,
+        accumulator_step=2, accumulate_first=first, accumulate_rest=rest, row_macs=7, last_row_macs=5,
+    ))  # fmt: skip
+    for number in range(3):
+        total = np.zeros((3, 6), np.int64)
+        for slab in (1, 2):
+            tile = built.stationary[slab, 2 + number : 4 + number].reshape(4, 6).astype(np.int64)
+            total += built.moving[slab, 2 + 3 * number : 5 + 3 * number].astype(np.int64) @ tile
+        rows = slice(1 + 2 * number, 4 + 2 * number)
+        expected[2, rows] = total + (expected[2, rows] if (rest if number else first) else 0)
+    np.testing.assert_array_equal(built.accumulators, expected)
+    assert built.useful_macs == 3 * (2 * 7 + 5)
+
+
+def test_accumulators_wrap() -> None:
+    built = machine()
+    built.moving[0, 0], built.stationary[0, :2] = -128, -128
+    built.accumulators[0, 0] = 2**31 - 1
+    run(built, matmul(accumulate_first=1))
+    assert (built.accumulators[0, 0] == 2**16 - 1 - 2**31).all()
+
+
+def test_drain_int32() -> None:
+    built = machine()
+    run(built, drain(slab=2, accumulator=3, rows=2, columns=5, memory=1001, stride=30))
+    for row in range(2):
+        stored = built.memory[1001 + 30 * row : 1021 + 30 * row].tobytes()
+        assert stored == built.accumulators[2, 3 + row, :5].astype("<i4").tobytes()
+
+
+@pytest.mark.parametrize("relu", [0, 1])
+def test_drain_int8(relu: int) -> None:
+    built = machine()
+    built.parameters[:] = np.zeros((), RECORD)
+    used = built.parameters[2:8]
+    used["multiplier"], used["shift"], used["bias"] = 3, 2, [0, 1, 2, 3, 4, 5]
+    built.accumulators[1, 2] = [-6, -1, 0, 3, 1000, -1000]
+    run(built, drain(Output.INT8, slab=1, accumulator=2, columns=6, parameters=1, memory=900, relu=relu))
+    # (accumulator + bias) * 3 / 4: -4.5, 0, 1.5, 4.5, 753, -746.25
+    expected = [0, 0, 2, 4, 127, 0] if relu else [-4, 0, 2, 4, 127, -128]
+    assert built.memory[900:906].view(np.int8).tolist() == expected
+
+
+def test_drain_to_moving_banks() -> None:
+    built = machine()
+    built.parameters["bias"], built.parameters["multiplier"], built.parameters["shift"] = 0, 1, 0
+    built.accumulators[0, 1:3] = [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]]
+    run(built, drain(Output.MOVING, slab=0, accumulator=1, rows=2, columns=5, memory=0b010 | 4 << 32))
+    assert built.moving[1, 4:6].tolist() == [[1, 2, 3, 4], [7, 8, 9, 10]]
+    assert built.moving[2, 4:6].tolist() == [[5, 0, 0, 0], [11, 0, 0, 0]]
+
+
+ILLEGAL, RANGE = Error.ILLEGAL_INSTRUCTION, Error.BANK_RANGE
+BAD = {
+    "load, destination": (load(Destination.MOVING, destination=3), ILLEGAL),
+    "load, no rows": (load(rows=0), ILLEGAL),
+    "load, no bytes": (load(row_bytes=0), ILLEGAL),
+    "load, long stationary row": (load(Destination.STATIONARY, row_bytes=7), ILLEGAL),
+    "load, no slabs": (load(slabs=0), ILLEGAL),
+    "load, slab that is not there": (load(slabs=0b1000), ILLEGAL),
+    "load, parameters for slabs": (load(Destination.PARAMETERS, slabs=1), ILLEGAL),
+    "load, segment past the last slab": (load(slabs=0b100, row_bytes=5), ILLEGAL),
+    "load, two segments for a slab": (load(slabs=0b011, row_bytes=5), ILLEGAL),
+    "load, stationary rows past the last slab": (load(Destination.STATIONARY, slabs=0b100, rows=5), ILLEGAL),
+    "load, moving bank": (load(address=15, rows=2), RANGE),
+    "load, stationary bank": (load(Destination.STATIONARY, address=7, rows=3), RANGE),
+    "load, parameter memory": (load(Destination.PARAMETERS, address=3, row_bytes=17), RANGE),
+    "load, window": (load(memory=WINDOW - 4, row_bytes=4, rows=2, stride=1), Error.WINDOW),
+    "load, token from itself": (load(wait=1), ILLEGAL),
+    "load, unit that is not there": (load(signal=slab_bit(3)), ILLEGAL),
+    "matmul, no rows": (matmul(rows=0), ILLEGAL),
+    "matmul, no passes": (matmul(passes=0), ILLEGAL),
+    "matmul, no slabs": (matmul(count=0), ILLEGAL),
+    "matmul, slabs that are not there": (matmul(first=2, count=2), ILLEGAL),
+    "matmul, token for a slab": (matmul(signal=slab_bit(1)), ILLEGAL),
+    "matmul, moving bank": (matmul(moving=10, rows=4, passes=2, moving_step=3), RANGE),
+    "matmul, stationary bank": (matmul(stationary=1, passes=4, stationary_step=2), RANGE),
+    "matmul, accumulator bank": (matmul(accumulator=7, rows=2), RANGE),
+    "drain, output": (drain(Output.INT32, output=3), ILLEGAL),
+    "drain, slab": (drain(slab=3), ILLEGAL),
+    "drain, no rows": (drain(rows=0), ILLEGAL),
+    "drain, no columns": (drain(columns=0), ILLEGAL),
+    "drain, columns that are not there": (drain(columns=7), ILLEGAL),
+    "drain, int32 with relu": (drain(relu=1), ILLEGAL),
+    "drain, int32 with parameters": (drain(parameters=1), ILLEGAL),
+    "drain, moving with a stride": (drain(Output.MOVING, stride=1), ILLEGAL),
+    "drain, moving without slabs": (drain(Output.MOVING, memory=0), ILLEGAL),
+    "drain, moving, bits between": (drain(Output.MOVING, memory=1 | 1 << 30), ILLEGAL),
+    "drain, moving, segment past the last slab": (drain(Output.MOVING, memory=0b100, columns=5), ILLEGAL),
+    "drain, accumulator bank": (drain(accumulator=7, rows=2), RANGE),
+    "drain, parameter memory": (drain(Output.INT8, parameters=3, columns=3), RANGE),
+    "drain, moving bank": (drain(Output.MOVING, memory=1 | 16 << 32), RANGE),
+    "drain, window": (drain(memory=WINDOW - 3), Error.WINDOW),
+    "a token that is not given": (matmul(wait=1), Error.DEADLOCK),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_errors(name: str) -> None:
+    instruction, code = BAD[name]
+    with pytest.raises(EngineError) as caught:
+        run(machine(), load(), instruction)
+    assert (caught.value.code, caught.value.index) == (code, 1), str(caught.value)
+
+
+def test_unknown_opcode_and_stray_bits() -> None:
+    for code in (bytes(INSTRUCTION_BYTES), encode(*[load()[0]], **load()[1])[:-1] + b"\x80"):
+        built = machine()
+        built.memory[PROGRAM : PROGRAM + INSTRUCTION_BYTES] = np.frombuffer(code, np.uint8)
+        with pytest.raises(EngineError) as caught:
+            built.run(PROGRAM, 1)
+        assert (caught.value.code, caught.value.index) == (ILLEGAL, 0)
+
+
+def test_program_outside_the_window_or_unaligned() -> None:
+    for offset, code, index in [(WINDOW - 64, Error.WINDOW, 2), (WINDOW, Error.WINDOW, 0), (8, ILLEGAL, 0)]:
+        with pytest.raises(EngineError) as caught:
+            machine().run(offset, 3)
+        assert (caught.value.code, caught.value.index) == (code, index)
+
+
+def test_tokens_are_counted() -> None:
+    give, take = load(signal=slab_bit(0)), matmul(wait=1)
+    run(machine(), give, give, give, take, take, take)
+    with pytest.raises(EngineError) as caught:
+        run(machine(), *[give] * 4)
+    assert (caught.value.code, caught.value.index) == (Error.TOKEN_OVERFLOW, 3)
+    with pytest.raises(EngineError) as caught:
+        run(machine(), give, take, take)
+    assert (caught.value.code, caught.value.index) == (Error.DEADLOCK, 2)
+
+
+def test_every_preset_can_be_built() -> None:
+    for config in PRESETS.values():
+        assert Machine(config, np.zeros(1, np.uint8)).accumulators.shape == (
+            config.array.slabs, config.accumulator_depth, config.array.columns,
+        )  # fmt: skip
