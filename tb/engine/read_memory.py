@@ -121,7 +121,9 @@ async def send(ctx: SimulatorContext, stream, payload) -> None:  # noqa: ANN001 
     """Offer one payload until it is accepted."""
     ctx.set(stream.p, payload)
     ctx.set(stream.valid, 1)
-    await ctx.tick().until(stream.ready)
+    accepted = False
+    while not accepted:  # `until` would leave a generator that cannot be closed when the simulation ends first
+        _, _, accepted = await ctx.tick().sample(stream.ready)
     ctx.set(stream.valid, 0)
 
 

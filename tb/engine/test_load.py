@@ -1,7 +1,5 @@
 """LOAD with its read master, against numpy: bytes, errors, the order of completions, and cycles."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from random import Random
 
 import pytest
@@ -32,8 +30,8 @@ class Bench:
         self.completed: list[tuple[int, int]] = []  # cycle and signal
         self.failed: list[tuple[Error, int]] = []
 
-    def run(self, loads: list[Fields], limit: int = 4000) -> None:
-        """Run instructions until all are complete, or one has failed and the unit is quiet."""
+    def run(self, loads: list[Fields], limit: int = 4000, abort: int | None = None) -> None:
+        """Run instructions until all are complete, or one has failed, or they are aborted, and the unit stays quiet."""
         m = Module()
         m.submodules.load = load = self.load
         m.submodules.axi = axi = AxiRead(self.config)
@@ -59,6 +57,7 @@ class Bench:
             ctx.set(load.window.size, SIZE)
             quiet = 0
             for cycle in range(limit):
+                ctx.set(unit.abort, cycle == abort)
                 _, _, done, signal, failed, code, index, busy = await ctx.tick().sample(
                     unit.complete.valid, unit.complete.signal,
                     unit.failure.valid, unit.failure.code, unit.failure.index, unit.busy,
@@ -68,10 +67,9 @@ class Bench:
                     assert busy
                 if failed:
                     self.failed.append((Error(code), index))
-                ended = self.failed or len(self.completed) == len(loads)
+                ended = self.failed or len(self.completed) == len(loads) or (abort is not None and cycle > abort)
                 quiet = quiet + 1 if ended and not busy else 0
-                if quiet == 30:
-                    self.asked = len(self.memory.bursts)
+                if quiet == 50:
                     return
             raise AssertionError("LOAD hangs")
 
@@ -103,11 +101,175 @@ def test_writes_what_numpy_says(name: str, stalls: str, seed: int) -> None:
     bench.check(loads)
 
 
-@contextmanager
-def described(loads: list[Fields]) -> Iterator[None]:
-    """Print the instructions of a failing check."""
-    try:
-        yield
-    except AssertionError:
-        print(*loads, sep="\n")
-        raise
+LEGAL = {"destination": 0, "slabs": 1, "address": 0, "rows": 2, "row_bytes": 8, "memory": 64, "stride": 8, "signal": 5}
+MOVING, STATIONARY, PARAMETERS = ({"destination": int(destination)} for destination in Destination)
+ILLEGAL = {
+    "destination 3": {"destination": 3},
+    "no rows": {"rows": 0},
+    "no bytes": {"row_bytes": 0},
+    "no slab": {"slabs": 0},
+    "no slab, stationary": STATIONARY | {"slabs": 0},
+    "slab 4": {"slabs": 1 << 4},
+    "slab 29": {"slabs": 1 | 1 << 29},
+    "slabs of parameters": PARAMETERS,
+    "slab 4, stationary": STATIONARY | {"slabs": 1 << 4},
+    "long stationary row": STATIONARY | {"row_bytes": 17},
+    "segment past the last slab": {"slabs": 0b100, "row_bytes": 17},
+    "segment far past the last slab": {"slabs": 0b1000, "row_bytes": 5000},
+    "segments meet in one write": {"slabs": 0b11, "row_bytes": 9},
+    "segments meet in different writes": {"slabs": 0b101, "row_bytes": 17},
+    "tile past the last slab": STATIONARY | {"slabs": 0b1000, "rows": 9},
+    "tiles meet": STATIONARY | {"slabs": 0b11, "rows": 9},
+}
+BANK_RANGE = {
+    "moving": {"address": 1023},
+    "moving, far": {"address": 0xFFFF},
+    "stationary": STATIONARY | {"address": 1017, "rows": 8},
+    "parameters": PARAMETERS | {"slabs": 0, "address": 63},
+    "parameters, in a row": PARAMETERS | {"slabs": 0, "address": 60, "rows": 1, "row_bytes": 129},
+}
+WINDOW = {
+    "second row": {"memory": SIZE - 15},
+    "first row": {"memory": SIZE - 7},
+    "end of the offsets": {"memory": 2**48 - 1},
+    "long stride": {"stride": 2**32 - 1},
+}
+ERRORS = [
+    *((Error.ILLEGAL_INSTRUCTION, fields, name) for name, fields in ILLEGAL.items()),
+    *((Error.BANK_RANGE, fields, name) for name, fields in BANK_RANGE.items()),
+    *((Error.WINDOW, fields, name) for name, fields in WINDOW.items()),
+]
+
+
+@pytest.mark.parametrize(("code", "fields"), [pytest.param(*case[:2], id=f"{case[0].name}: {case[2]}") for case in ERRORS])
+def test_reports(code: Error, fields: Fields, seed: int) -> None:
+    """The second of three instructions has one error: the first is done, and nothing after it is asked for."""
+    bench = Bench(CONFIGS["default"], Random(seed), Stalls(latency=4))
+    bad = LEGAL | fields
+    assert errors(bench.config, bad, bench.base, SIZE) == {code}
+    # The first instruction is long enough to be still running.
+    first = LEGAL | {"slabs": 8, "rows": 200, "memory": 16}
+    bench.run([first, bad, LEGAL])
+    assert bench.failed == [(code, 1001)]
+    used = set()  # bus words
+    for load in (first, bad):
+        for start in (bench.base + load["memory"] + r * load["stride"] for r in range(load["rows"])):
+            used |= set(range(start // 16, (start + load["row_bytes"] - 1) // 16 + 1))
+    for burst in bench.memory.bursts:
+        assert used.issuperset(range(burst.address // 16, burst.address // 16 + burst.beats))
+
+
+def test_window_to_its_last_byte(seed: int) -> None:
+    bench = Bench(CONFIGS["odd"], Random(seed), Stalls())
+    loads = [LEGAL | {"memory": SIZE - 16}, LEGAL | {"memory": SIZE - 8, "stride": 0}]
+    bench.run(loads)
+    bench.check(loads)
+
+
+@pytest.mark.parametrize("past", [0, 1])
+def test_last_byte_of_the_address_space(past: int, seed: int) -> None:
+    config = CONFIGS["wide_bus"]
+    bench = Bench(config, Random(seed), Stalls(), base=2**config.axi_address_width - 1000 + past)
+    loads = [LEGAL | {"memory": 984, "row_bytes": 6}, LEGAL | {"memory": 984}]
+    bench.run(loads)
+    if past:
+        assert bench.failed == [(Error.WINDOW, 1001)]
+    else:
+        bench.check(loads)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_reports_what_the_instruction_set_says(name: str, seed: int) -> None:
+    """Random instructions, most of them with an error somewhere."""
+    rng = Random(seed)
+    config = CONFIGS[name]
+    for _ in range(12):
+        bench = Bench(config, rng, Stalls(0.2, 0.2, 0.2))
+        load = random_any(config, rng, SIZE) | ({"memory": rng.randrange(2 * SIZE)} if rng.random() < 0.2 else {})
+        print(load)
+        expected = errors(config, load, bench.base, SIZE)
+        bench.run([load])
+        if expected:
+            assert [index for _, index in bench.failed] == [1000]
+            assert bench.failed[0][0] in expected
+            assert not bench.completed
+        else:
+            bench.check([load])
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("name", ["tiny", "odd", "wide_bus"])
+def test_bus_error_names_its_instruction(name: str, stalls: str, seed: int) -> None:
+    rng = Random(seed)
+    for _ in range(4):
+        bench = Bench(CONFIGS[name], rng, STALLS[stalls])
+        loads = [random_legal(bench.config, rng, SIZE, largest=6) for _ in range(6)]
+        width = bench.config.axi_bytes
+        victim = rng.choice(loads)
+        error = bench.base + victim["memory"] + rng.randrange(victim["row_bytes"])
+        bench.memory.errors.add(error - error % width)
+        touched = [
+            index for index, load in enumerate(loads)
+            for start in (bench.base + load["memory"] + r * load["stride"] for r in range(load["rows"]))
+            if start // width <= error // width <= (start + load["row_bytes"] - 1) // width
+        ]
+        bench.run(loads)
+        assert bench.failed == [(Error.AXI_READ, 1000 + touched[0])]
+        assert [signal for _, signal in bench.completed] == [load["signal"] for load in loads[:touched[0]]]
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+def test_abort_finishes_what_is_on_the_bus(stalls: str, seed: int) -> None:
+    """At most the burst that already stands on AR is started after the abort, every beat is answered, and quiet follows."""
+    rng = Random(seed)
+    for _ in range(6):
+        bench = Bench(CONFIGS["default"], rng, STALLS[stalls])
+        loads = [random_legal(bench.config, rng, SIZE) for _ in range(10)] + [LEGAL | {"rows": 200, "row_bytes": 32}] * 3
+        abort = rng.randrange(1, 250)
+        bench.run(loads, abort=abort)
+        assert not bench.failed
+        assert len(bench.completed) < len(loads)
+        assert len([burst for burst in bench.memory.bursts if burst.cycle > abort]) <= 1
+
+
+def test_completes_in_the_cycle_after_the_last_chunk(seed: int) -> None:
+    bench = Bench(CONFIGS["default"], Random(seed), Stalls(user=0.5))
+    bench.run([LEGAL])
+    assert bench.completed == [(bench.chunks[-1] + 1, 5)]
+
+
+def test_long_rows_fill_the_bus(seed: int) -> None:
+    """At least 98 % of a beat per cycle, in each of several instructions and between them."""
+    bench = Bench(CONFIGS["default"], Random(seed), Stalls(latency=40), base=0)
+    loads = [LEGAL | {"rows": 40, "row_bytes": 32, "stride": 32, "address": 40 * i, "memory": 1280 * i} for i in range(4)]
+    loads += [PARAMETERS | {
+        "slabs": 0, "address": 0, "rows": 1, "row_bytes": 2048, "memory": 16 * i, "stride": 0, "signal": 0,
+    } for i in range(4)]
+    bench.run(loads)
+    bench.check(loads)
+    beats = bench.memory.beat_cycles
+    assert len(beats) == 4 * 80 + 4 * 128
+    assert (len(beats) - 1) / (beats[-1] - beats[0]) >= 0.98
+
+
+@pytest.mark.parametrize("fields", [MOVING, STATIONARY], ids=["moving", "stationary"])
+@pytest.mark.parametrize("misaligned", [0, 5])
+def test_short_rows_come_one_per_cycle(fields: Fields, misaligned: int, seed: int) -> None:
+    """Rows of a beat's size, a stride apart, from instructions of 8 rows; each misaligned row costs its second beat."""
+    bench = Bench(CONFIGS["default"], Random(seed), Stalls(latency=25), base=0)
+    loads = [
+        LEGAL | fields | {"rows": 8, "row_bytes": 16, "stride": 48, "address": 8 * i, "memory": 384 * i + misaligned}
+        for i in range(12)
+    ]
+    bench.run(loads)
+    bench.check(loads)
+    chunks = bench.chunks
+    assert chunks[-1] - chunks[0] == (12 * 8 - 1) * (2 if misaligned else 1)
+
+
+def test_single_row_instructions_come_one_per_cycle(seed: int) -> None:
+    bench = Bench(CONFIGS["default"], Random(seed), Stalls(), base=0)
+    loads = [LEGAL | {"rows": 1, "address": i, "memory": 48 * i} for i in range(40)]
+    bench.run(loads)
+    bench.check(loads)
+    assert bench.chunks[-1] - bench.chunks[0] == len(loads) - 1

@@ -141,8 +141,8 @@ class Load(wiring.Component):
         with m.If(unit.abort):
             m.d.sync += stopped.eq(1)
 
-        # Busy: instructions that are not complete; once stopped, beats and the chunk that are still on their way.
+        # Busy: instructions that are not complete; once stopped, what is still on its way.
         open_ = Signal(range(JOBS + 8))
         m.d.sync += open_.eq(open_ + (unit.command.valid & unit.command.ready) - unit.complete.valid)
-        m.d.comb += unit.busy.eq(Mux(stopped, read.busy | chunk.valid, open_.any()))
+        m.d.comb += unit.busy.eq(Mux(stopped, read.busy | chunk.valid | unit.complete.valid, open_.any()))
         return m
