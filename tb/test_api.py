@@ -1,16 +1,17 @@
-"""The Python interface on each backend: equal to numpy, requantised by the drain's rule, and clear about bad arguments."""
+"""The Python interface on each backend: equal to numpy, rounded by the drain's rule, clear about bad arguments."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cleave import ArrayConfig, ConfigError, Engine, EngineConfig, EngineError
 from cleave.api import Backend
 from cleave.config import MAX_CONTRACTION, PRESETS
 from cleave.engine.isa import Error
 from cleave.numerics.requantise import RECORD, requantise
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 BACKENDS: tuple[Backend, ...] = ("model",)
 CONFIGS = ("default", "odd")
@@ -149,5 +150,8 @@ def test_configurations() -> None:
 
 
 def test_a_problem_that_does_not_fit_the_memory() -> None:
-    with Engine("tiny", backend="model", memory_bytes=1000) as engine, pytest.raises(ValueError, match="memory of 1000 bytes"):
+    with (
+        Engine("tiny", backend="model", memory_bytes=1000) as engine,
+        pytest.raises(ValueError, match="memory of 1000 bytes"),
+    ):
         engine.matmul(*operands(30, 30, 30))

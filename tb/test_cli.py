@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from cleave import cli
 
 A = np.arange(-10, 20, dtype=np.int8).reshape(5, 6)
@@ -46,7 +47,9 @@ def cleave(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(caught.value.code or 0)
 
 
-@pytest.mark.parametrize("options", [[], ["--config", "good.toml"], ["--config", "tiny", "--columns", "3"], ["--partition", "2"]])
+@pytest.mark.parametrize(
+    "options", [[], ["--config", "good.toml"], ["--config", "tiny", "--columns", "3"], ["--partition", "2"]]
+)
 def test_matmul(folder: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
     assert cleave(monkeypatch, "matmul", "a.npy", "b.npy", "-o", "c.out", "--stats", "s.json", *MODEL, *options) == 0
     product = np.load(folder / "c.out")
@@ -54,7 +57,15 @@ def test_matmul(folder: Path, monkeypatch: pytest.MonkeyPatch, options: list[str
     np.testing.assert_array_equal(product, A.astype(int) @ B.astype(int))
     stats = json.loads((folder / "s.json").read_text())
     assert stats["useful_macs"] == 5 * 6 * 8
-    names = ("cycles", "array_cycles", "macs_per_cycle", "utilisation", "array_utilisation", "partition", "stall_cycles")
+    names = (
+        "cycles",
+        "array_cycles",
+        "macs_per_cycle",
+        "utilisation",
+        "array_utilisation",
+        "partition",
+        "stall_cycles",
+    )
     assert stats.keys() >= set(names)
     assert not list(folder.glob(".*")), "no temporary file is left"
 

@@ -106,7 +106,7 @@ class _Model:
 class _Rtl:
     """The compiled RTL."""
 
-    def __init__(self, config: EngineConfig, **options: Any) -> None:
+    def __init__(self, config: EngineConfig, **options: Any) -> None:  # noqa: ANN401  the simulator names them
         from .sim import Simulator  # noqa: PLC0415  a C++ build stands behind it
 
         self._simulator = Simulator(config, **options)
@@ -140,7 +140,11 @@ class Engine:
     """
 
     def __init__(
-        self, config: EngineConfig | ArrayConfig | str = "default", *, backend: Backend = "rtl", **options: Any
+        self,
+        config: EngineConfig | ArrayConfig | str = "default",
+        *,
+        backend: Backend = "rtl",
+        **options: Any,  # noqa: ANN401  the backend names them
     ) -> None:
         if isinstance(config, str):
             config = load_config(config)
@@ -209,9 +213,10 @@ class Engine:
         partition
             Slabs to fuse into one partition; chosen by an estimate if not given. The product does not depend on it.
         bias, scale
-            With `scale`, the result is int8: round((product + bias) * scale) to nearest even, saturated. `scale` is one
-            positive number, or one per column, and becomes the nearest with a 16-bit multiplier; `bias` is int32, one per
-            column. An array of `RECORD`, one per column, as `scale` gives the drain's exact parameters, bias included.
+            With `scale`, the result is int8: round((product + bias) * scale) to nearest even, saturated. `scale` is
+            one positive number, or one per column, and becomes the nearest with a 16-bit multiplier; `bias` is int32,
+            one per column. An array of `RECORD`, one per column, as `scale` gives the drain's exact parameters, bias
+            included.
         relu
             Negative results become 0; with `scale`.
 
@@ -261,7 +266,9 @@ def _records(n: int, bias: ArrayLike | None, scale: ArrayLike | None) -> NDArray
         return None
     if isinstance(scale, np.ndarray) and scale.dtype == RECORD:
         if bias is not None or scale.shape != (n,):
-            raise ValueError(f"scale must have {n} records, one per column, and no bias beside it, not shape {scale.shape}")
+            raise ValueError(
+                f"scale must have {n} records, one per column, and no bias beside it, not shape {scale.shape}"
+            )
         return scale
     scales = np.asarray(scale, np.float64)
     if scales.shape not in ((), (n,)):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
+    from .api import Backend
     from .config import EngineConfig
 
 BAD_INPUT = 2
@@ -39,7 +39,7 @@ def array_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add --config and what overrides it; the command gets a `config`."""
 
     @functools.wraps(command)
-    def wrapper(*, config: str, **arguments: Any) -> None:  # noqa: ANN401
+    def wrapper(*, config: str, **arguments: Any) -> None:  # noqa: ANN401  as click gives them
         from .config import ConfigError, load_config  # noqa: PLC0415
 
         names = ("slabs", "rows", "columns", "dot", "load_rows")
@@ -77,12 +77,17 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments begin with."""
         if args[0] not in self.commands:
             ctx.fail(f"command must be one of {', '.join(sorted(self.commands))}, not {args[0]!r}")
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Commands, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(
+    cls=Commands,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
 @click.version_option(package_name="cleave")
 def cli() -> None:
     """Cleave: a matrix engine whose systolic array splits and fuses, instruction by instruction."""
@@ -97,7 +102,14 @@ def cli() -> None:
 @backend_option
 @array_options
 def matmul(
-    config: "EngineConfig", a: Path, b: Path, output: Path, stats: Path | None, partition: int | None, backend: str
+    *,
+    config: "EngineConfig",
+    a: Path,
+    b: Path,
+    output: Path,
+    stats: Path | None,
+    partition: int | None,
+    backend: "Backend",
 ) -> None:
     """Multiply two INT8 matrices, A.npy and B.npy."""
     from .api import Engine  # noqa: PLC0415
@@ -135,8 +147,12 @@ def info(config: "EngineConfig", *, as_json: bool) -> None:
 
 
 @cli.command()
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder; made if need be.")
-@click.option("--clock-mhz", type=click.FloatRange(min=0, min_open=True), default=200.0, show_default=True, help="For the SDC.")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder; made if need be."
+)
+@click.option(
+    "--clock-mhz", type=click.FloatRange(min=0, min_open=True), default=200.0, show_default=True, help="For the SDC."
+)
 @array_options
 def verilog(config: "EngineConfig", output: Path, clock_mhz: float) -> None:
     """Write Verilog, the list of memories, timing constraints and a flow description."""
@@ -153,7 +169,7 @@ def verilog(config: "EngineConfig", output: Path, clock_mhz: float) -> None:
 @json_file_option
 @backend_option
 @array_options
-def run(config: "EngineConfig", limit: int | None, json_path: Path | None, backend: str) -> None:
+def run(config: "EngineConfig", limit: int | None, json_path: Path | None, backend: "Backend") -> None:
     """Recognise handwritten digits: a small INT8 network, every held-out image, every bit checked."""
     from rich.console import Console  # noqa: PLC0415
 
@@ -189,7 +205,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
         file.write_text(json.dumps(values, indent=2) + "\n")
 
 
-def write_array(path: Path, values: "NDArray[np.generic]") -> None:
+def write_array(path: Path, values: "NDArray[Any]") -> None:
     """Write a .npy file under exactly this name."""
     import numpy as np  # noqa: PLC0415
 
@@ -197,7 +213,7 @@ def write_array(path: Path, values: "NDArray[np.generic]") -> None:
         np.save(file, values)
 
 
-def read_array(path: Path) -> "NDArray[np.generic]":
+def read_array(path: Path) -> "NDArray[Any]":
     """Read a .npy file.
 
     Raises

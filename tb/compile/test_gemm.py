@@ -5,6 +5,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cleave.compile.gemm import CompiledGemm, compile_gemm
 from cleave.compile.tiling import Problem, choose
 from cleave.config import MAX_CONTRACTION, PRESETS, ArrayConfig, EngineConfig
@@ -12,8 +15,6 @@ from cleave.engine.isa import INSTRUCTION_BYTES, Instruction, Unit, decode
 from cleave.model.machine import Machine, bits, units
 from cleave.model.order import find
 from cleave.numerics.requantise import RECORD, requantise
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],
@@ -98,7 +99,13 @@ def test_ragged_sizes_in_every_partition(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "m", "k", "n"),
-    [("default", 700, 61, 67), ("default", 3, 9000, 17), ("default", 33, 40, 1500), ("odd", 101, 307, 211), ("large", 300, 700, 600)],
+    [
+        ("default", 700, 61, 67),
+        ("default", 3, 9000, 17),
+        ("default", 33, 40, 1500),
+        ("odd", 101, 307, 211),
+        ("large", 300, 700, 600),
+    ],
 )
 def test_larger_than_every_buffer(name: str, m: int, k: int, n: int) -> None:
     check(PRESETS[name], Problem(m, k, n, requantised=True), None, seed=m)
@@ -137,7 +144,12 @@ def test_estimate_of_a_large_problem_is_near_the_roof(name: str, most: float) ->
     assert size**3 / config.array.macs / choose(Problem(size, size, size), config).cycles() > most
 
 
-DROPPED = [("tiny", 40, 20, 40, 1), ("odd", 60, 60, 80, None), ("default", 100, 100, 250, 2), ("two_of_each", 9, 20, 20, None)]
+DROPPED = [
+    ("tiny", 40, 20, 40, 1),
+    ("odd", 60, 60, 80, None),
+    ("default", 100, 100, 250, 2),
+    ("two_of_each", 9, 20, 20, None),
+]
 
 
 @pytest.mark.parametrize("requantised", [False, True])

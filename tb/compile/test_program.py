@@ -1,6 +1,7 @@
 """The program builder: its encoding is that of the instruction set, its tokens are what `after` needs and no more."""
 
 import pytest
+
 from cleave.compile.program import Program
 from cleave.engine.isa import INSTRUCTION_BYTES, Destination, Opcode, Output, decode, slab_bit
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+
 from cleave.compile.trains import Train, compile_trains
 from cleave.config import PRESETS
-from cleave.engine.isa import INSTRUCTION_BYTES, Opcode, decode
+from cleave.engine.isa import INSTRUCTION_BYTES, decode
 from cleave.model.machine import Machine
 from cleave.model.order import find
 

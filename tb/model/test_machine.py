@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cleave.config import PRESETS, ArrayConfig, EngineConfig
 from cleave.engine.isa import INSTRUCTION_BYTES, Destination, Error, Opcode, Output, encode, slab_bit
 from cleave.errors import EngineError

@@ -1,6 +1,7 @@
 """The race checker finds each kind of planted fault, and nothing in a program that is in order."""
 
 import pytest
+
 from cleave.compile.program import Program
 from cleave.config import PRESETS
 from cleave.engine.isa import INSTRUCTION_BYTES, Destination, Output, decode
@@ -16,21 +17,32 @@ def kinds(program: Program) -> list[tuple[str, int]]:
     return [(finding.kind, finding.index) for finding in find(instructions, CONFIG, WINDOW)]
 
 
-def load(program: Program, destination: Destination, after: list[int], *, slabs: int = 1, address: int = 0, memory: int = 0) -> int:
+def load(
+    program: Program, destination: Destination, after: list[int], *, slabs: int = 1, address: int = 0, memory: int = 0
+) -> int:
     parameters = destination == Destination.PARAMETERS
     return program.load(
-        destination, slabs=0 if parameters else slabs, address=address, rows=4, row_bytes=4, memory=memory, stride=4, after=after
+        destination,
+        slabs=0 if parameters else slabs,
+        address=address,
+        rows=4,
+        row_bytes=4,
+        memory=memory,
+        stride=4,
+        after=after,
     )
 
 
 def matmul(program: Program, after: list[int], *, first: int = 0, count: int = 1, accumulator: int = 0) -> int:
     return program.matmul(
-        first, count, rows=4, passes=1, moving=0, moving_step=0, stationary=0, stationary_step=0, accumulator=accumulator,
-        accumulate_first=False, row_macs=0, last_row_macs=0, after=after,
+        first, count, rows=4, passes=1, moving=0, moving_step=0, stationary=0, stationary_step=0,
+        accumulator=accumulator, accumulate_first=False, row_macs=0, last_row_macs=0, after=after,
     )  # fmt: skip
 
 
-def drain(program: Program, after: list[int], *, slab: int = 0, memory: int = 1024, output: Output = Output.INT32) -> int:
+def drain(
+    program: Program, after: list[int], *, slab: int = 0, memory: int = 1024, output: Output = Output.INT32
+) -> int:
     return program.drain(output, slab=slab, accumulator=0, rows=4, columns=4, memory=memory, stride=16, after=after)
 
 

@@ -1,8 +1,9 @@
 """GEMM to a program: loads, trains of passes and drains, software-pipelined over double-buffered banks.
 
-A step is one train: all groups' MATMULs for one chunk of K and one column set. Its operands are loaded into the next slot
-of each bank as soon as the step that used the slot before is complete, and what it finishes is drained while the next step
-computes. Instructions are written in an order in which no queue in front of a unit fills up with work that must wait.
+A step is one train: all groups' MATMULs for one chunk of K and one column set. Its operands are loaded into the next
+slot of each bank as soon as the step that used the slot before is complete, and what it finishes is drained while the
+next step computes. Instructions are written in an order in which no queue in front of a unit fills up with work that
+must wait.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from ..config import EngineConfig
 from ..engine.isa import Destination, Output
 from .layout import Layout
 from .program import Program
-from .tiling import Problem, Tiling, choose, cuts
+from .tiling import Problem, Tiling, choose
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,11 @@ class CompiledGemm:
         return self.layout.program + len(self.program)
 
     def place(
-        self, memory: NDArray[np.uint8], a: NDArray[np.int8], b: NDArray[np.int8], records: NDArray[np.void] | None = None
+        self,
+        memory: NDArray[np.uint8],
+        a: NDArray[np.int8],
+        b: NDArray[np.int8],
+        records: NDArray[np.void] | None = None,
     ) -> None:
         """Write operands, parameters and program into the window's bytes."""
         layout = self.layout
@@ -50,7 +55,9 @@ class CompiledGemm:
             memory[offset : offset + len(data)] = data
 
 
-def compile_gemm(problem: Problem, config: EngineConfig, *, partition: int | None = None, base: int = 0) -> CompiledGemm:
+def compile_gemm(
+    problem: Problem, config: EngineConfig, *, partition: int | None = None, base: int = 0
+) -> CompiledGemm:
     """Compile a GEMM, for operands and result in the window from byte `base` up.
 
     Raises

@@ -22,10 +22,10 @@ def align(offset: int, unit: int = ALIGNMENT) -> int:
 class Layout:
     """Byte offsets in the window, from `base` up, and the strides of what lies there.
 
-    The moving operand and the result are row by row, each row padded to whole bus beats. The stationary operand is packed
-    in the order in which it is loaded: blocks [column set][pass][tile of the set][row of the pass] of `columns` bytes,
-    zero where the operand ends, so that rows of a tile beyond K multiply whatever stands in the moving banks by zero.
-    Parameters are packed by tile of columns, each tile padded to whole words.
+    The moving operand and the result are row by row, each row padded to whole bus beats. The stationary operand is
+    packed in the order in which it is loaded: blocks [column set][pass][tile of the set][row of the pass] of
+    `columns` bytes, zero where the operand ends, so that rows of a tile beyond K multiply whatever stands in the
+    moving banks by zero. Parameters are packed by tile of columns, each tile padded to whole words.
     """
 
     tiling: Tiling
@@ -48,7 +48,7 @@ class Layout:
 
     @cached_property
     def stationary_stride(self) -> int:
-        """Bytes from one stationary row to the next: a power of two up to a beat, so that no short row crosses beats."""
+        """Bytes from one stationary row to the next: a power of two or whole beats, so that no row is in a beat more."""
         columns, bus = self.tiling.config.array.columns, self.tiling.config.axi_bytes
         return align(columns, bus) if columns > bus else 1 << (columns - 1).bit_length()
 
@@ -72,7 +72,9 @@ class Layout:
     def result(self) -> int:
         """First byte of the result."""
         tiling = self.tiling
-        return align(self.parameters + (tiling.column_tiles * self.parameter_bytes if tiling.problem.requantised else 0))
+        return align(
+            self.parameters + (tiling.column_tiles * self.parameter_bytes if tiling.problem.requantised else 0)
+        )
 
     @cached_property
     def result_stride(self) -> int:

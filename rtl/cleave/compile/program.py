@@ -1,8 +1,9 @@
 """A program under construction: instructions, and the tokens that order them.
 
-The builder is told what an instruction comes `after`, and gives the tokens itself. Units complete in order, so waiting for
-an instruction of a unit waits for all its earlier ones: per pair of units, a token is spent only on an instruction that is
-newer than any already waited for. Every token given is taken, and the k-th taken is the k-th given.
+The builder is told what an instruction comes `after`, and gives the tokens itself. Units complete in order, so
+waiting for an instruction of a unit waits for all its earlier ones: per pair of units, a token is spent only on an
+instruction that is newer than any already waited for. Every token given is taken, and the k-th taken is the k-th
+given.
 """
 
 from collections.abc import Iterable
@@ -26,18 +27,42 @@ class Program:
         return len(self._rows)
 
     def load(
-        self, destination: Destination, *, slabs: int, address: int, rows: int, row_bytes: int, memory: int, stride: int,
+        self,
+        destination: Destination,
+        *,
+        slabs: int,
+        address: int,
+        rows: int,
+        row_bytes: int,
+        memory: int,
+        stride: int,
         after: Iterable[int] = (),
     ) -> int:
         """Add a LOAD; `slabs` is a mask."""
         return self._add(
-            [Opcode.LOAD, 0, 0, destination, slabs, address, rows, row_bytes, memory, stride], Unit.LOAD, Unit.LOAD, after
+            [Opcode.LOAD, 0, 0, destination, slabs, address, rows, row_bytes, memory, stride],
+            Unit.LOAD,
+            Unit.LOAD,
+            after,
         )
 
     def matmul(
-        self, first: int, count: int, *, rows: int, passes: int, moving: int, moving_step: int, stationary: int,
-        stationary_step: int, accumulator: int, accumulate_first: bool, row_macs: int, last_row_macs: int,
-        accumulate_rest: bool = True, after: Iterable[int] = (),
+        self,
+        first: int,
+        count: int,
+        *,
+        rows: int,
+        passes: int,
+        moving: int,
+        moving_step: int,
+        stationary: int,
+        stationary_step: int,
+        accumulator: int,
+        accumulate_first: bool,
+        row_macs: int,
+        last_row_macs: int,
+        accumulate_rest: bool = True,
+        after: Iterable[int] = (),
     ) -> int:
         """Add a MATMUL whose passes all use the same accumulator rows."""
         return self._add(
@@ -47,8 +72,18 @@ class Program:
         )  # fmt: skip
 
     def drain(
-        self, output: Output, *, slab: int, accumulator: int, rows: int, columns: int, memory: int, stride: int,
-        relu: bool = False, parameters: int = 0, after: Iterable[int] = (),
+        self,
+        output: Output,
+        *,
+        slab: int,
+        accumulator: int,
+        rows: int,
+        columns: int,
+        memory: int,
+        stride: int,
+        relu: bool = False,
+        parameters: int = 0,
+        after: Iterable[int] = (),
     ) -> int:
         """Add a DRAIN."""
         return self._add(
@@ -87,7 +122,9 @@ class Program:
             position = 0
             for field, column in zip(fields, values.T, strict=True):
                 if not ((column >= 0) & (column >> field.width == 0)).all():
-                    raise ValueError(f"{opcode.name} {field.name} must be 0 to {2**field.width - 1}, not {column.max()}")
+                    raise ValueError(
+                        f"{opcode.name} {field.name} must be 0 to {2**field.width - 1}, not {column.max()}"
+                    )
                 word, offset = divmod(position, 64)
                 part[:, word] |= column.astype(np.uint64) << np.uint64(offset)
                 if offset + field.width > 64:

@@ -1,10 +1,10 @@
 """How a GEMM is cut for the array: the choice of partition and tile sizes, by a cost estimate.
 
-Names used throughout: M x K times K x N. A partition is `count` fused slabs and multiplies `depth = count * rows` of K by
-`columns` of N per pass; `groups` partitions side by side work on different output tiles at once, spread over N (they share
-the moving operand) or over M (they share the stationary operand). A block is what is computed between two drains of the
-same accumulators: `tile_rows` of M (times the groups, if spread over M) by `tiles` column sets (each one tile of
-`columns`, times the groups, if spread over N). Inside a block, K goes by in chunks of `passes` passes.
+Names used throughout: M x K times K x N. A partition is `count` fused slabs and multiplies `depth = count * rows` of
+K by `columns` of N per pass; `groups` partitions side by side work on different output tiles at once, spread over N
+(they share the moving operand) or over M (they share the stationary operand). A block is what is computed between two
+drains of the same accumulators: `tile_rows` of M (times the groups, if spread over M) by `tiles` column sets (each
+one tile of `columns`, times the groups, if spread over N). Inside a block, K goes by in chunks of `passes` passes.
 """
 
 from collections.abc import Iterator
@@ -142,9 +142,11 @@ class Tiling:
 
         moving_row = max(cuts(self.depth, bus), cuts(self.count, self.config.segments))
         stationary = self.set_tiles * self.depth * cuts(array.columns, bus)
-        moving_loads = self.row_blocks * self.column_blocks * self.total_passes
-        matmuls = self.groups * self.row_blocks * self.column_sets * cuts(self.total_passes, self.passes)
-        instructions = work + moving_loads * (self.block_rows // self.tile_rows) + matmuls
+        blocks = self.row_blocks * self.column_blocks
+        chunks = cuts(self.total_passes, self.passes)
+        trains = self.row_blocks * self.column_sets * chunks
+        moving_loads = blocks * self.total_passes * (self.block_rows // self.tile_rows)
+        instructions = work + moving_loads + trains * self.groups
         load = (
             self.problem.m * self.column_blocks * self.total_passes * moving_row
             + work * stationary
@@ -157,9 +159,7 @@ class Tiling:
         fill = self.passes * (self.block_rows * moving_row + stationary) + self.tile_rows * self.groups * drain_row
 
         # What has no second buffer to go on with waits for the other side.
-        blocks = self.row_blocks * self.column_blocks
-        chunks = cuts(self.total_passes, self.passes)
-        loads_ahead = self.moving_slots >= min(2, blocks * chunks) and self.stationary_slots >= min(2, work // self.passes)
+        loads_ahead = self.moving_slots >= min(2, blocks * chunks) and self.stationary_slots >= min(2, trains)
         drains_behind = self.accumulator_slots >= self.tiles * min(2, blocks)
         busy = max(compute, load) if loads_ahead else compute + load
         return fill + (max(busy, store) if drains_behind else busy + store)

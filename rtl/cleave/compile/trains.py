@@ -99,8 +99,8 @@ def compile_trains(config: EngineConfig, trains: list[Train], *, seed: int = 0) 
         w = random.integers(-128, 128, (resident, depth, array.columns), np.int8)
         for number in range(resident):
             program.load(
-                Destination.MOVING, slabs=1 << train.first, address=number * train.rows, rows=train.rows, row_bytes=depth,
-                memory=place(a[number]), stride=depth,
+                Destination.MOVING, slabs=1 << train.first, address=number * train.rows, rows=train.rows,
+                row_bytes=depth, memory=place(a[number]), stride=depth,
             )  # fmt: skip
             load = program.load(
                 Destination.STATIONARY, slabs=1 << train.first, address=number * array.load_cycles, rows=depth,
@@ -144,7 +144,9 @@ def _check(config: EngineConfig, trains: list[Train]) -> None:
     for train in trains:
         members = set(range(train.first, train.first + train.count))
         if not members or not members <= free:
-            raise ValueError(f"partitions must be disjoint runs of slabs 0 to {slabs - 1}, not {sorted(members)} as well")
+            raise ValueError(
+                f"partitions must be disjoint runs of slabs 0 to {slabs - 1}, not {sorted(members)} as well"
+            )
         free -= members
         most = min(config.moving_depth, config.accumulator_depth)
         if not (1 <= train.rows <= most and train.passes >= 1):

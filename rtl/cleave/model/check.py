@@ -43,7 +43,7 @@ Rule = tuple[Error, bool, str]
 
 
 def _partners(opcode: Opcode, config: EngineConfig) -> int:
-    """Give the units that an opcode's unit exchanges tokens with: slabs do with LOAD and DRAIN, these with all others."""
+    """Give the units that an opcode's unit exchanges tokens with: slabs do so with LOAD and DRAIN, these with all."""
     slabs = (1 << config.array.slabs) - 1 << Unit.SLAB
     load, drain = 1 << Unit.LOAD, 1 << Unit.DRAIN
     return {Opcode.LOAD: slabs | drain, Opcode.MATMUL: load | drain, Opcode.DRAIN: slabs | load}[opcode]
@@ -106,10 +106,17 @@ def _matmul(instruction: Instruction, config: EngineConfig, _window: int) -> lis
         ),
         ends(instruction.moving, instruction.moving_step, instruction.rows, config.moving_depth, "moving rows"),
         ends(
-            instruction.stationary, instruction.stationary_step, array.load_cycles, config.stationary_depth, "stationary words"
+            instruction.stationary,
+            instruction.stationary_step,
+            array.load_cycles,
+            config.stationary_depth,
+            "stationary words",
         ),
         ends(
-            instruction.accumulator, instruction.accumulator_step, instruction.rows, config.accumulator_depth,
+            instruction.accumulator,
+            instruction.accumulator_step,
+            instruction.rows,
+            config.accumulator_depth,
             "accumulator rows",
         ),
     ]
@@ -139,7 +146,9 @@ def _drain(instruction: Instruction, config: EngineConfig, window: int) -> list[
         rules.append((Error.ILLEGAL_INSTRUCTION, unused, "relu and parameters must be 0 for int32"))
     else:
         words = instruction.parameters + cuts(columns, config.drain_lanes)
-        ranges.append((Error.BANK_RANGE, words <= config.parameter_depth, f"parameters must lie below {config.parameter_depth}"))
+        ranges.append(
+            (Error.BANK_RANGE, words <= config.parameter_depth, f"parameters must lie below {config.parameter_depth}")
+        )
     if instruction.output == Output.MOVING:
         slabs, address = moving_output(instruction)
         rules += [
@@ -155,9 +164,13 @@ def _drain(instruction: Instruction, config: EngineConfig, window: int) -> list[
                 f"each segment must have slabs of its own among {array.slabs}",
             ),
         ]
-        ranges.append((
-            Error.BANK_RANGE, address + instruction.rows <= config.moving_depth, f"words must lie below {config.moving_depth}"
-        ))
+        ranges.append(
+            (
+                Error.BANK_RANGE,
+                address + instruction.rows <= config.moving_depth,
+                f"words must lie below {config.moving_depth}",
+            )
+        )
     else:
         size = columns * (4 if instruction.output == Output.INT32 else 1)
         ranges.append(_memory(instruction, size, window))

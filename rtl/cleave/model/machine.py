@@ -1,6 +1,7 @@
 """The engine, bit for bit, without its timing: one instruction after the other on numpy banks."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,8 @@ from .check import check, cuts, moving_output, parameter_word_bytes
 class Machine:
     """Banks, accumulators and memory window of an engine, and what programs do to them.
 
-    Instructions run in the order they are written, which every program must be valid in. Accumulators wrap at 32 bits, as
-    the hardware's do.
+    Instructions run in the order they are written, which every program must be valid in. Accumulators wrap at 32
+    bits, as the hardware's do.
 
     Parameters
     ----------
@@ -63,7 +64,9 @@ class Machine:
         self.useful_macs = 0
         tokens: dict[tuple[int, int], int] = {}
         if offset % INSTRUCTION_BYTES:
-            raise EngineError(Error.ILLEGAL_INSTRUCTION, 0, f"a program must start at a multiple of {INSTRUCTION_BYTES} bytes")
+            raise EngineError(
+                Error.ILLEGAL_INSTRUCTION, 0, f"a program must start at a multiple of {INSTRUCTION_BYTES} bytes"
+            )
         inside = max(0, len(self.memory) - offset) // INSTRUCTION_BYTES
         if length > inside:
             raise EngineError(Error.WINDOW, inside, f"the program must end at byte {len(self.memory)} of the window")
@@ -75,7 +78,9 @@ class Machine:
                 raise EngineError(Error.ILLEGAL_INSTRUCTION, index, str(error)) from None
             check(instruction, self.config, index=index, window=len(self.memory))
             self._take(tokens, instruction, index)
-            {Opcode.LOAD: self._load, Opcode.MATMUL: self._matmul, Opcode.DRAIN: self._drain}[instruction.opcode](instruction)
+            {Opcode.LOAD: self._load, Opcode.MATMUL: self._matmul, Opcode.DRAIN: self._drain}[instruction.opcode](
+                instruction
+            )
             self._give(tokens, instruction, index)
 
     def _take(self, tokens: dict[tuple[int, int], int], instruction: Instruction, index: int) -> None:
@@ -137,7 +142,11 @@ class Machine:
         stationary = instruction.stationary + steps * instruction.stationary_step + np.arange(array.load_cycles)
         # float32 holds every sum of `rows` products exactly: at most 2**10 * 2**14.
         a = self.moving[slabs, moving].astype(np.float32)
-        w = self.stationary[slabs, stationary].astype(np.float32).reshape(instruction.count, passes, array.rows, array.columns)
+        w = (
+            self.stationary[slabs, stationary]
+            .astype(np.float32)
+            .reshape(instruction.count, passes, array.rows, array.columns)
+        )
         products = (a @ w).astype(np.int32).sum(axis=0, dtype=np.int32)
         bank = self.accumulators[slabs.stop - 1]
         for number, product in enumerate(products):
@@ -175,6 +184,7 @@ def units(instruction: Instruction) -> tuple[int, int]:
     return unit, unit
 
 
-def bits(mask: int) -> list[int]:
+@lru_cache
+def bits(mask: int) -> tuple[int, ...]:
     """Give the numbers of the set bits."""
-    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
+    return tuple(bit for bit in range(mask.bit_length()) if mask >> bit & 1)

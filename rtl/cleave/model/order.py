@@ -1,13 +1,13 @@
-"""Races and deadlocks: does a program's result depend on anything but its tokens and its units' own order?
+"""Races and deadlocks: whether a program's result depends on nothing but its tokens and its units' own order.
 
 The units run freely, so two accesses to the same place, one of them a write, must be ordered by what the engine
-guarantees. Every unit carries a vector clock: what it knows to be complete, as the count of instructions per unit. LOAD
-and DRAIN start their instructions in order and complete them in order, but may overlap them. A slab does the same with
-MATMULs; a fused MATMUL is an event of each of its slabs, takes tokens at the first and gives them from the last when its
-effects in all of them are visible. Accesses of one unit are ordered by the unit itself.
+guarantees. Every unit carries a vector clock: what it knows to be complete, as the count of instructions per unit.
+LOAD and DRAIN start their instructions in order and complete them in order, but may overlap them. A slab does the
+same with MATMULs; a fused MATMUL is an event of each of its slabs, takes tokens at the first and gives them from the
+last when its effects in all of them are visible. Accesses of one unit are ordered by the unit itself.
 """
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -57,17 +57,18 @@ def _memory(instruction: Instruction, row_bytes: int) -> NDArray[np.int64]:
     return (starts[:, None] + np.arange(row_bytes)).reshape(-1)
 
 
-def _moving(unit: Unit, slabs: int, address: int, rows: int, row_bytes: int, config: EngineConfig) -> Iterator[Access]:
-    for segment in range(cuts(row_bytes, config.array.rows)):
+def _moving(unit: Unit, slabs: int, words: slice, segments: int) -> Iterator[Access]:
+    for segment in range(segments):
         for slab in bits(slabs << segment):
-            yield Access(("moving", slab), unit, slice(address, address + rows), write=True)
+            yield Access(("moving", slab), unit, words, write=True)
 
 
 def _load(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
     array, address, rows, row_bytes = config.array, instruction.address, instruction.rows, instruction.row_bytes
     yield Access(("memory", 0), Unit.LOAD, _memory(instruction, row_bytes), write=False)
     if instruction.destination == Destination.MOVING:
-        yield from _moving(Unit.LOAD, instruction.slabs, address, rows, row_bytes, config)
+        words = slice(address, address + rows)
+        yield from _moving(Unit.LOAD, instruction.slabs, words, cuts(row_bytes, array.rows))
     elif instruction.destination == Destination.STATIONARY:
         for segment in range(cuts(rows, array.rows)):
             words = cuts(min(array.rows, rows - segment * array.rows), array.load_rows)
@@ -102,7 +103,9 @@ def _drain(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
         words = slice(instruction.parameters, instruction.parameters + cuts(columns, config.drain_lanes))
         yield Access(("parameters", 0), Unit.DRAIN, words, write=False)
     if instruction.output == Output.MOVING:
-        yield from _moving(Unit.DRAIN, *moving_output(instruction), instruction.rows, columns, config)
+        slabs, address = moving_output(instruction)
+        words = slice(address, address + instruction.rows)
+        yield from _moving(Unit.DRAIN, slabs, words, cuts(columns, config.array.rows))
     else:
         size = columns * (ACCUMULATOR_BYTES if instruction.output == Output.INT32 else 1)
         yield Access(("memory", 0), Unit.DRAIN, _memory(instruction, size), write=True)
@@ -130,71 +133,101 @@ class _Shadow:
 
 
 def find(program: Sequence[Instruction], config: EngineConfig, window: int) -> list[Finding]:
-    """Give everything that is wrong with the order of a program of legal instructions, for a window of `window` bytes."""
-    unit_count = Unit.SLAB + config.array.slabs
-    sizes = {
-        "moving": config.moving_depth, "stationary": config.stationary_depth, "accumulators": config.accumulator_depth,
-        "parameters": config.parameter_depth, "memory": window,
-    }  # fmt: skip
-    shadows: dict[Place, _Shadow] = {}
-    counts = np.zeros(unit_count, np.int64)
-    started = np.zeros((unit_count, unit_count), np.int64)
-    completed = np.zeros((unit_count, unit_count), np.int64)
-    queues: dict[tuple[int, int], deque[tuple[int, Clock]]] = defaultdict(deque)
-    traffic: dict[tuple[int, int], _Traffic] = defaultdict(_Traffic)
-    findings = []
-
+    """Give everything wrong with the order of a program of legal instructions, for a window of `window` bytes."""
+    history = _History(config, window)
     for index, instruction in enumerate(program):
-        taker, giver = units(instruction)
-        members = range(taker, giver + 1)
-        start = started[members].max(axis=0)
-        for source in bits(instruction.wait):
-            if queue := queues[source, taker]:
-                start = np.maximum(start, queue.popleft()[1])
-            else:
-                message = f"no earlier instruction of unit {source} gives the token"
-                findings.append(Finding("deadlock", index, message))
-        counts[members] += 1
+        history.follow(index, instruction)
+    return history.findings + history.at_the_end()
 
-        for access in accesses(instruction, config):
-            shadow = shadows.setdefault(access.place, None) or _Shadow(sizes[access.place[0]], unit_count)
-            shadows[access.place] = shadow
-            if (other := shadow.conflict(access, start)) is not None:
-                kind, number = access.place
-                message = f"{kind} {number}: {'write' if access.write else 'read'} not ordered with unit {other}"
-                findings.append(Finding("race", index, message))
-            shadow.record(access, counts[access.unit])
+
+class _History:
+    """What every unit knows, what every place has seen, and the tokens that are on their way."""
+
+    def __init__(self, config: EngineConfig, window: int) -> None:
+        self.config = config
+        self.sizes = {
+            "moving": config.moving_depth,
+            "stationary": config.stationary_depth,
+            "accumulators": config.accumulator_depth,
+            "parameters": config.parameter_depth,
+            "memory": window,
+        }
+        self.shadows: dict[Place, _Shadow] = {}
+        self.unit_count = Unit.SLAB + config.array.slabs
+        self.counts = np.zeros(self.unit_count, np.int64)
+        # [unit]: what is complete when its newest instruction starts, and when it is complete.
+        self.started = np.zeros((self.unit_count, self.unit_count), np.int64)
+        self.completed = np.zeros((self.unit_count, self.unit_count), np.int64)
+        self.traffic: dict[tuple[int, int], _Traffic] = defaultdict(_Traffic)
+        self.findings: list[Finding] = []
+
+    def follow(self, index: int, instruction: Instruction) -> None:
+        taker, giver = units(instruction)
+        members = slice(taker, giver + 1)
+        start = self.take(index, instruction, self.started[members].max(axis=0))
+        self.counts[members] += 1
+        for access in accesses(instruction, self.config):
+            self.access(index, access, start)
 
         # Each slab's own part is complete when its next MATMUL is; all of it only at the last slab.
-        started[members] = start
-        completed[members] = np.maximum(start, completed[members])
-        completed[members, members] = counts[members]
-        complete = completed[giver] = completed[members].max(axis=0)
-        for source in bits(instruction.wait):
-            traffic[source, taker].taken.append(counts[taker])
+        self.started[members] = start
+        self.completed[members] = np.maximum(start, self.completed[members])
+        for unit in range(taker, giver + 1):
+            self.completed[unit, unit] = self.counts[unit]
+        self.completed[giver] = self.completed[members].max(axis=0)
         for target in bits(instruction.signal):
-            queues[giver, target].append((index, complete))
-            traffic[giver, target].given.append((index, complete[target]))
+            self.traffic[giver, target].given.append((index, self.completed[giver].copy()))
 
-    for (source, target), queue in queues.items():
-        findings += [Finding("left over", index, f"unit {target} never takes unit {source}'s token") for index, _ in queue]
-    for (source, target), pair in traffic.items():
-        if (index := pair.overflow(2**config.token_bits - 1)) is not None:
-            findings.append(Finding("overflow", index, f"unit {target} may have too many tokens from unit {source}"))
-    return findings
+    def take(self, index: int, instruction: Instruction, start: Clock) -> Clock:
+        taker, _ = units(instruction)
+        for source in bits(instruction.wait):
+            pair = self.traffic[source, taker]
+            if len(pair.taken) == len(pair.given):
+                message = f"no earlier instruction of unit {source} gives the token"
+                self.findings.append(Finding("deadlock", index, message))
+                continue
+            start = np.maximum(start, pair.given[len(pair.taken)][1])
+            pair.taken.append(int(self.counts[taker]) + 1)
+        return start
+
+    def access(self, index: int, access: Access, start: Clock) -> None:
+        kind, number = access.place
+        if access.place not in self.shadows:
+            self.shadows[access.place] = _Shadow(self.sizes[kind], self.unit_count)
+        shadow = self.shadows[access.place]
+        if (other := shadow.conflict(access, start)) is not None:
+            message = f"{kind} {number}: {'write' if access.write else 'read'} not ordered with unit {other}"
+            self.findings.append(Finding("race", index, message))
+        shadow.record(access, int(self.counts[access.unit]))
+
+    def at_the_end(self) -> list[Finding]:
+        findings = []
+        limit = 2**self.config.token_bits - 1
+        for (source, target), pair in self.traffic.items():
+            for index, _ in pair.given[len(pair.taken) :]:
+                message = f"unit {target} never takes unit {source}'s token"
+                findings.append(Finding("left over", index, message))
+            if (index := pair.overflow(target, limit)) is not None:
+                message = f"unit {target} may have too many tokens from unit {source}"
+                findings.append(Finding("overflow", index, message))
+        return findings
 
 
 class _Traffic:
-    """Tokens of one pair of units: who gave them, knowing how much of the taker; and which of its instructions took them."""
+    """Tokens of one pair of units, first come, first served.
+
+    `given`: the giving instruction, and what is complete with it. `taken`: the taking ones, counted from 1 in their
+    unit.
+    """
 
     def __init__(self) -> None:
-        self.given: list[tuple[int, int]] = []
+        self.given: list[tuple[int, Clock]] = []
         self.taken: list[int] = []
 
-    def overflow(self, limit: int) -> int | None:
-        """Give the first instruction that may give one token more than `limit` before any more are taken."""
-        for number, (index, known) in enumerate(self.given):
-            surely_taken = int(np.searchsorted(self.taken, known, side="right"))
+    def overflow(self, target: int, limit: int) -> int | None:
+        """Give the first instruction that may give a token when `limit` given before are not yet taken."""
+        for number, (index, complete) in enumerate(self.given):
+            surely_taken = int(np.searchsorted(self.taken, complete[target], side="right"))
             if number + 1 - surely_taken > limit:
                 return index
         return None
