@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from .config import EngineConfig
 
 BAD_INPUT = 2
-ENGINE_STOPPED = 1
+FAILED = 1
+
+
+class BadInputError(click.ClickException):
+    """Something wrong with what was given; the message says what is allowed."""
+
+    exit_code = BAD_INPUT
+
 
 File = click.Path(dir_okay=False, path_type=Path)
 
@@ -46,7 +53,7 @@ def array_options(command: Callable[..., None]) -> Callable[..., None]:
         try:
             loaded = load_config(config, **{name: arguments.pop(name) for name in names})
         except ConfigError as error:
-            raise click.ClickException(str(error)) from error
+            raise BadInputError(str(error)) from error
         command(config=loaded, **arguments)
 
     for name, meaning in [
@@ -119,7 +126,7 @@ def matmul(
         try:
             product, cost = engine.matmul(left, right, partition=partition)
         except (ValueError, TypeError) as error:
-            raise click.ClickException(str(error)) from error
+            raise BadInputError(str(error)) from error
     with replacing(output) as file:
         write_array(file, product)
     if stats is not None:
@@ -173,9 +180,12 @@ def run(config: "EngineConfig", limit: int | None, json_path: Path | None, backe
     """Recognise handwritten digits: a small INT8 network, every held-out image, every bit checked."""
     from rich.console import Console  # noqa: PLC0415
 
-    from .network.run import run_digits  # noqa: PLC0415
+    from .network.run import MismatchError, run_digits  # noqa: PLC0415
 
-    run_digits(config, backend=backend, limit=limit, json_path=json_path, console=Console())
+    try:
+        run_digits(config, backend=backend, limit=limit, json_path=json_path, console=Console())
+    except MismatchError as error:
+        raise click.ClickException(f"FAIL {error}") from error
 
 
 @contextlib.contextmanager
@@ -218,7 +228,7 @@ def read_array(path: Path) -> "NDArray[Any]":
 
     Raises
     ------
-    click.ClickException
+    BadInputError
         If it cannot be read, or is not a .npy file of numbers.
     """
     import numpy as np  # noqa: PLC0415
@@ -227,9 +237,9 @@ def read_array(path: Path) -> "NDArray[Any]":
         with path.open("rb") as file:
             return np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
-        raise click.ClickException(f"{path} cannot be read: {error.strerror or error}") from error
+        raise BadInputError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, EOFError, MemoryError) as error:
-        raise click.ClickException(f"{path} must be a .npy file of numbers: {error}") from error
+        raise BadInputError(f"{path} must be a .npy file of numbers: {error}") from error
 
 
 def main() -> None:
@@ -243,9 +253,9 @@ def main() -> None:
     except click.exceptions.Abort:
         status = say("interrupted", 130)
     except click.ClickException as error:
-        status = say(error.format_message(), BAD_INPUT)
+        status = say(error.format_message(), error.exit_code)
     except EngineError as error:
-        status = say(f"the engine stopped at {error}", ENGINE_STOPPED)
+        status = say(f"the engine stopped at {error}", FAILED)
     except OSError as error:
         status = say(f"{error.filename or 'writing failed'}: {error.strerror}", BAD_INPUT)
     sys.exit(status)
