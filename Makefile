@@ -10,7 +10,7 @@ BIN := .venv/bin
 READY := .venv/complete
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench-sim verilog docs train lock clean
+.PHONY: help setup run test lint bench-sim numbers verilog docs train lock clean
 
 help:
 	@sed -n '1,/^[^#]/s/^# \{0,1\}//p' Makefile
@@ -33,6 +33,12 @@ lint: $(READY)
 
 bench-sim: $(READY)
 	@$(BIN)/python scripts/bench_sim.py
+
+numbers: $(READY)
+	@mkdir -p out
+	@$(BIN)/cleave run --json out/run.json
+	@$(BIN)/python scripts/bench_sim.py --json out/bench_sim.json
+	@$(BIN)/python scripts/readme_numbers.py out/run.json out/bench_sim.json
 
 verilog: $(READY)
 	@$(BIN)/cleave verilog --config $(CONFIG) -o out

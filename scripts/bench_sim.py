@@ -89,10 +89,10 @@ async def transfer(ctx: SimulatorContext, condition: Value, *signals: Value) -> 
 
     Unlike `until`, it may be left waiting when the simulation ends.
     """
-    holds = False
-    while not holds:
+    while True:
         _, _, holds, *values = await ctx.tick().sample(condition, *signals)
-    return tuple(values)
+        if holds:
+            return tuple(values)
 
 
 class Host:
