@@ -31,7 +31,7 @@ def rows(run: dict[str, Any], speeds: list[dict[str, Any]]) -> list[tuple[str, s
         table.append((
             f"M = {work['m']}: speed-up over {work['engine']}",
             f"{work['resident_cycles'] / mine['resident_cycles']:.2f}",
-            f"{work['m']} x {work['k']} x {work['n']}, operands in the scratchpad; utilisation {busy:.1f} %, {other:.1f} %",
+            f"{work['m']} x {work['k']} x {work['n']}, operands resident; utilisation {busy:.1f} %, {other:.1f} %",
         ))
     table += [
         (
