@@ -75,7 +75,8 @@ def write(config: EngineConfig, banks: Banks, load: Fields, window: bytes) -> No
         elif load["destination"] == Destination.STATIONARY:
             block, k = divmod(r, array.rows)
             for slab in _slabs(load["slabs"] << block):
-                banks["stationary"][slab, address + k // array.load_rows, k % array.load_rows] = _words(row, array.columns)
+                place = slab, address + k // array.load_rows, k % array.load_rows
+                banks["stationary"][place] = _words(row, array.columns)
         else:
             for j, word in enumerate(_words(row, array.rows)):
                 for slab in _slabs(load["slabs"] << j):
@@ -120,13 +121,14 @@ def random_any(config: EngineConfig, rng: Random, size: int, largest: int = 12) 
         rng.randint(1, array.columns), rng.randint(1, array.rows * array.slabs), rng.randint(1, 2 * array.rows),
         array.rows * rng.randint(1, array.slabs), 8 * rng.randint(1, 2 * config.drain_lanes),
     ])
+    words = depth(config, destination)
     rows = rng.choice([rng.randint(1, largest), rng.randint(1, 2 * array.rows), array.rows])
     stride = rng.choice([row_bytes, row_bytes, rng.randrange(200), 0])
     span = (rows - 1) * stride + row_bytes
     return {
         "destination": destination,
         "slabs": 1 << rng.randrange(array.slabs) | (rng.random() < 0.3) << rng.randrange(array.slabs),
-        "address": rng.choice([0, rng.randrange(depth(config, destination)), depth(config, destination) - 1 - rows]) & 0xFFFF,
+        "address": rng.choice([0, rng.randrange(words), words - 1 - rows]) & 0xFFFF,
         "rows": rows,
         "row_bytes": row_bytes,
         "memory": rng.randrange(max(1, size - span)) if rng.random() < 0.9 else max(0, size - span),

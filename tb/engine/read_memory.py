@@ -1,4 +1,4 @@
-"""Test bench parts of the read side: a memory behind AXI4 that checks what it is asked, stream drivers, and configurations."""
+"""Parts of the read side's benches: a memory behind AXI4 that checks what it is asked, stream ends, configurations."""
 
 import random
 from collections import deque
@@ -13,22 +13,23 @@ from cleave.config import PRESETS, ArrayConfig, EngineConfig
 CONFIGS = {
     **{name: PRESETS[name] for name in ("tiny", "odd", "default")},
     "load_rows": EngineConfig(
-        ArrayConfig(slabs=3, rows=8, columns=5, dot=4, load_rows=2), moving_depth=20, stationary_depth=24, axi_data_width=256,
+        ArrayConfig(slabs=3, rows=8, columns=5, dot=4, load_rows=2),
+        moving_depth=20, stationary_depth=24, axi_data_width=256,
     ),
     "wide_bus": EngineConfig(
-        ArrayConfig(slabs=5, rows=6, columns=12), moving_depth=40, stationary_depth=40, axi_data_width=512,
-        axi_address_width=32, max_burst=5,
+        ArrayConfig(slabs=5, rows=6, columns=12),
+        moving_depth=40, stationary_depth=40, axi_data_width=512, axi_address_width=32, max_burst=5,
     ),
     "wide_array": EngineConfig(
-        ArrayConfig(slabs=2, rows=20, columns=37, dot=4, load_rows=4), moving_depth=30, stationary_depth=30, axi_data_width=64,
-        max_burst=256,
+        ArrayConfig(slabs=2, rows=20, columns=37, dot=4, load_rows=4),
+        moving_depth=30, stationary_depth=30, axi_data_width=64, max_burst=256,
     ),
 }
 
 
 @dataclass
 class Stalls:
-    """Chances, per cycle, that a side is not ready or has nothing to give, and the memory's shortest latency in cycles."""
+    """Chances, per cycle, that a side is not ready or has nothing to give, and the memory's least latency in cycles."""
 
     address: float = 0
     data: float = 0
@@ -48,10 +49,10 @@ class Burst:
 
 @dataclass
 class ReadMemory:
-    """Memory of `content`, from address `base` on, that answers bursts in order per ID and interleaves the IDs at random.
+    """Memory of `content`, from address `base` on; answers bursts in order per ID, and interleaves the IDs at random.
 
-    Checks that AR is stable until accepted and obeys AXI4 and the configuration. Beats at addresses in `errors` are answered
-    with SLVERR, and beats outside the content fail the test.
+    Checks that AR is stable until accepted and obeys AXI4 and the configuration. Beats at addresses in `errors` are
+    answered with SLVERR, and beats outside the content fail the test.
     """
 
     config: EngineConfig

@@ -54,7 +54,8 @@ def test_writes_both_streams_and_takes_turns(name: str, seed: int) -> None:
                         banks[kind][slab, address, part] = content[part * width:(part + 1) * width]
         port = writer.banks.parameters
         if ctx.get(port.enable):
-            banks["parameters"][ctx.get(port.address)] = list(ctx.get(port.data).to_bytes(len(port.data) // 8, "little"))
+            content = list(ctx.get(port.data).to_bytes(len(port.data) // 8, "little"))
+            banks["parameters"][ctx.get(port.address)] = content
 
     async def main(ctx) -> None:  # noqa: ANN001
         nonlocal longest

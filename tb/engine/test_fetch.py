@@ -1,4 +1,4 @@
-"""The instruction fetch with its read master: every instruction once, in order, or the right error; alone and beside LOAD."""
+"""The instruction fetch with its read master: every instruction once, in order, or the right error."""
 
 from random import Random
 
@@ -85,7 +85,6 @@ class Bench:
                 await run(ctx, program, length)
                 assert len(self.memory.beat_cycles) == sum(burst.beats for burst in self.memory.bursts)
 
-        # The program's instructions are held until taken, except when the fetch stops.
         simulate(m, main, serve, collect)
         assert all(burst.id == 1 for burst in self.memory.bursts)
 
@@ -169,8 +168,8 @@ def test_abort_finishes_what_is_on_the_bus(stalls: str, seed: int) -> None:
         assert len([burst for burst in bench.memory.bursts if burst.cycle > abort + 1]) <= 1
 
 
-def test_never_waits_for_load(seed: int) -> None:
-    """LOAD's chunks are not taken for long, with much of its data on the way; instructions keep coming."""
+def test_shares_the_bus_with_load(seed: int) -> None:
+    """LOAD's chunks are taken now and then, with much of its data on the way; both units end."""
     rng = Random(seed)
     config = CONFIGS["default"]
     memory = ReadMemory(config, rng.randbytes(SIZE), BASE, Stalls(latency=10), rng)
@@ -200,8 +199,7 @@ def test_never_waits_for_load(seed: int) -> None:
         ctx.set(fetch.start, 1)
         await ctx.tick()
         ctx.set(fetch.start, 0)
-        # A memory that answers out of order gives instructions past LOAD's data; here LOAD's data is always accepted again
-        # after a while, as an in-order memory needs.
+        # LOAD's chunks are always taken again after a while, as an in-order memory needs.
         for cycle in range(2000):
             ctx.set(load.chunk.ready, cycle % 40 < 10)
             await ctx.tick()

@@ -7,11 +7,13 @@ import pytest
 from cleave.engine.gearbox import Gearbox
 from tb.engine.read_memory import receive, send, simulate
 
+SIZES = [(2, 1), (8, 3), (8, 16), (8, 37), (16, 15), (16, 32), (64, 13)]
 
-@pytest.mark.parametrize(("beat_bytes", "chunk_bytes"), [(2, 1), (8, 3), (8, 16), (8, 37), (16, 15), (16, 32), (64, 13)])
+
+@pytest.mark.parametrize(("beat_bytes", "chunk_bytes"), SIZES)
 @pytest.mark.parametrize("stall", [0, 0.4])
 def test_takes_any_bytes(beat_bytes: int, chunk_bytes: int, stall: float, seed: int) -> None:
-    """Rows of random lengths from random bytes of a beat on, cut into random chunks, with an error beat now and then."""
+    """Rows of random lengths from random bytes on, cut into random chunks, with an error beat now and then."""
     rng = random.Random(seed)
     gearbox = Gearbox(beat_bytes, chunk_bytes)
     beats, takes, expected = [], [], []

@@ -17,8 +17,9 @@ OUTSTANDING_BITS = 8
 class ReadClient(wiring.Signature):
     """A client's side of the read master.
 
-    Each transfer is answered by every bus beat that holds one of its bytes, in order; transfers in the order in which
-    they were accepted. A client must accept each beat without waiting for what another client or a later transfer brings.
+    A transfer is answered by every bus beat that holds one of its bytes, in order; transfers in the order in which they
+    were accepted. A client must accept each beat without waiting for what another client or a later transfer brings:
+    behind an in-order memory the other client's beats wait for it.
 
     Members
     -------

@@ -23,9 +23,9 @@ class BankWriter(wiring.Component):
 
     Both are accepted in the same cycle unless both go to the moving banks; then they take turns, LOAD first.
 
-    Latency: a chunk accepted in cycle t stands on the banks' write ports in cycle t + WRITE_LATENCY, and reads see it from
-    cycle t + WRITE_LATENCY + 1 on. So acceptance is the acknowledgement: a unit that pulses `complete` WRITE_LATENCY cycles
-    after its last chunk was accepted is on time for reads from the cycle after the pulse.
+    Latency: a chunk accepted in cycle t stands on the banks' write ports in cycle t + WRITE_LATENCY, and reads see it
+    from the cycle after that on. So acceptance is the acknowledgement: a unit that pulses `complete` WRITE_LATENCY
+    cycles after its last chunk was accepted is right about reads from the cycle after the pulse.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ def transfer_layout(config: EngineConfig) -> data.StructLayout:
 
 
 def burst_layout(config: EngineConfig) -> data.StructLayout:
-    """An INCR burst of `len + 1` full bus beats from `address` on, a multiple of the bus's bytes; `final` of its transfer."""
+    """An INCR burst of `len + 1` full bus beats from the aligned `address` on; `final` is its transfer's last."""
     return data.StructLayout({"address": config.axi_address_width, "len": 8, "final": 1})
 
 
@@ -39,7 +39,7 @@ class Bursts(wiring.Component):
     -------
     transfer : In(stream.Signature(transfer_layout(config)))
     burst : Out(stream.Signature(burst_layout(config)))
-        Every beat that holds a byte of the transfer, once, in order.
+        Every beat that holds a byte of the transfer, once, in order. Withdrawn by `cancel`.
     cancel : In(1)
         Drops the rest of the transfer and takes no other while high.
     busy : Out(1)

@@ -10,7 +10,7 @@ from .axi_read import ReadClient
 from .isa import INSTRUCTION_BITS, INSTRUCTION_BYTES, Error
 from .ports import Failure, Window
 
-__all__ = ["Fetch", "fetched_layout"]
+__all__ = ["FETCHED", "Fetch"]
 
 ROOM = 8
 """Instructions that are asked for or waiting."""
@@ -25,9 +25,9 @@ FETCHED = data.StructLayout({"instruction": INSTRUCTION_BITS, "index": 32})
 class Fetch(wiring.Component):
     """Reads `length` instructions from byte `program` of the window on, in batches, and gives them in order.
 
-    Asks only for what it has room for, so that its beats are always accepted. The program must start at a multiple of an
-    instruction's bytes in memory (window.base + program), and lie wholly inside the window; otherwise it fails before
-    anything is read. Throughput: an instruction takes max(1, INSTRUCTION_BITS / axi_data_width) cycles.
+    Asks only for what it has room for, so that its beats are always accepted. The program must start at a multiple of
+    an instruction's bytes in memory (window.base + program), and lie wholly inside the window; otherwise it fails
+    before anything is read. Throughput: an instruction takes max(1, INSTRUCTION_BITS / axi_data_width) cycles.
 
     Parameters
     ----------
@@ -50,8 +50,9 @@ class Fetch(wiring.Component):
     fetched : Out(stream.Signature(FETCHED))
         Withdrawn when the fetch stops.
     failure : Out(Failure())
-        ILLEGAL_INSTRUCTION, index 0: the program's start is not aligned. WINDOW: the first instruction that is outside the
-        window, or whose address does not fit the bus. AXI_READ: the first one that came with an error. Stops the fetch.
+        ILLEGAL_INSTRUCTION, index 0: the program's start is not aligned. WINDOW: the first instruction that is outside
+        the window, or whose address does not fit the bus. AXI_READ: the first one that came with an error.
+        Stops the fetch until it is reset.
     busy : Out(1)
         High from the cycle after `start` until all instructions were taken and all beats came; after a failure or
         `abort`, until all beats came.
@@ -105,7 +106,8 @@ class Fetch(wiring.Component):
         # Keep the beats.
         m.submodules.beats = beats = SyncFIFO(
             width=config.axi_data_width + 1,
-            depth=ROOM * INSTRUCTION_BYTES // beat_bytes + (beat_bytes > INSTRUCTION_BYTES),  # a batch may start inside a beat
+            # One more beat if a program may start and end inside one.
+            depth=ROOM * INSTRUCTION_BYTES // beat_bytes + (beat_bytes > INSTRUCTION_BYTES),
         )
         m.d.comb += [
             beats.w_data.eq(read.beat.p),
@@ -167,18 +169,17 @@ class Fetch(wiring.Component):
         fits = Signal(49 - shift)  # instructions between the start and the limit
         m.d.comb += fits.eq(Mux(limit > address, (limit - address) >> shift, 0))
         with m.FSM() as fsm:
-            with m.State("IDLE"):
-                with m.If(self.start & ~stop):
-                    m.d.sync += [
-                        self.done.eq(self.length == 0),
-                        address.eq(window.base + self.program),
-                        limit.eq(window.base + window.size),
-                        length.eq(self.length),
-                        left.eq(self.length),
-                        index.eq(0),
-                    ]
-                    with m.If(self.length != 0):
-                        m.next = "CLIP"
+            with m.State("IDLE"), m.If(self.start & ~stop):
+                m.d.sync += [
+                    self.done.eq(self.length == 0),
+                    address.eq(window.base + self.program),
+                    limit.eq(window.base + window.size),
+                    length.eq(self.length),
+                    left.eq(self.length),
+                    index.eq(0),
+                ]
+                with m.If(self.length != 0):
+                    m.next = "CLIP"
             with m.State("CLIP"):
                 with m.If(limit[width:].any()):
                     m.d.sync += limit.eq(1 << width)

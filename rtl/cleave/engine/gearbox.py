@@ -20,8 +20,8 @@ class Gearbox(wiring.Component):
 
     Beats are stored as they come, and one rotator, by (oldest beat, offset), brings a chunk's first byte to the front.
 
-    A beat may be used from the cycle after it was accepted; a chunk leaves in the cycle in which it is asked for, once its
-    last beat is there. Throughput: a beat and a chunk per cycle; chunks that overlap beats do not slow the beats.
+    A beat may be used from the cycle after it was accepted; a chunk leaves in the cycle in which it is asked for, once
+    its last beat is there. Throughput: a beat and a chunk per cycle; chunks that overlap beats do not slow the beats.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Gearbox(wiring.Component):
         self.span = (chunk_bytes + 2 * beat_bytes - 2) // beat_bytes
         """Most beats that a chunk touches."""
         self.capacity = 1 << self.span.bit_length()
-        """Beats in the ring: at least one more than `span`, so that beats come in while a chunk waits for its last one."""
+        """Beats in the ring, a power of two above `span`: a beat comes in while a chunk takes all that it touches."""
         super().__init__({
             "beat": In(stream.Signature(data.StructLayout({"data": 8 * beat_bytes, "error": 1}))),
             "take": In(stream.Signature(take_layout(beat_bytes, chunk_bytes))),
@@ -95,20 +95,20 @@ class Gearbox(wiring.Component):
             m.d.comb += dropped.eq(Mux(take.p.last, touched, end >> beat_bits))
         m.d.sync += [head.eq(head + dropped), level.eq(level + put - dropped)]
 
-        front = _rotate(m, "byte", Cat(beats), Cat(take.p.offset, head), 8, self.chunk_bytes)
+        front = _rotate(m, Cat(beats), Cat(take.p.offset, head), unit=8, keep=self.chunk_bytes)
         for i in range(self.chunk_bytes):
             m.d.comb += chunk.p.data[8 * i:8 * i + 8].eq(Mux(take.p.count > i, front[8 * i:8 * i + 8], 0))
-        error = _rotate(m, "error", errors, head, 1, self.span)
+        error = _rotate(m, errors, head, unit=1, keep=self.span)
         m.d.comb += chunk.p.error.eq(Cat(error[i] & (touched > i) for i in range(self.span)).any())
         return m
 
 
-def _rotate(m: Module, name: str, ring: Value, places: Value, unit: int, keep: int) -> Value:
-    """Give the first `keep` units of `ring` rotated down by `places` units; no level is wider than what the next ones use."""
+def _rotate(m: Module, ring: Value, places: Value, *, unit: int, keep: int) -> Value:
+    """Give the first `keep` units of `ring` rotated down by `places` units; no level is wider than it must."""
     for level in reversed(range(len(places))):
         step = unit << level
         width = min(len(ring), unit * (keep + (1 << level) - 1))
-        rotated = Signal(width, name=f"{name}_by_{1 << level}")
+        rotated = Signal(width, name=f"rotated_{step}")
         m.d.comb += rotated.eq(Mux(places[level], Cat(ring[step:], ring[:step]), ring))
         ring = rotated
     return ring

@@ -11,7 +11,7 @@ from .gearbox import Gearbox
 from .isa import Error, Opcode
 from .load_chunks import LoadChunks
 from .load_rows import LoadRows, job_layout
-from .ports import Complete, Failure, UnitPort, Window, chunk_bytes, chunk_layout
+from .ports import Failure, UnitPort, Window, chunk_bytes, chunk_layout
 
 __all__ = ["Load"]
 
@@ -22,9 +22,9 @@ JOBS = 8
 class Load(wiring.Component):
     """Executes LOAD instructions: asks for memory rows, and cuts the answers into chunks for the banks.
 
-    Addresses run ahead of data by up to `JOBS` instructions, so memory latency is paid once, not per row or instruction.
-    Throughput: one row asked for, one beat taken and one chunk given per cycle, so a row costs the most of one cycle, its
-    beats and its chunks. Beats are accepted without waiting for anything but `chunk`.
+    Addresses run ahead of data by up to `JOBS` instructions, so memory latency is paid once, not per row or
+    instruction. Throughput: one row asked for, one beat taken and one chunk given per cycle, so a row costs as many
+    cycles as it has beats or chunks, whichever are more. Beats wait for nothing but `chunk`.
 
     Words of a stationary tile that an instruction does not reach keep their contents; a program loads whole tiles, or
     multiplies the rest by zeros. A row's last word is filled with zeros.
@@ -40,8 +40,8 @@ class Load(wiring.Component):
     Members
     -------
     unit : Out(UnitPort(Opcode.LOAD))
-        `complete` comes in the cycle of the last chunk's write, as `BankWriter` does it. Failures: those of `LoadRows` and
-        `LoadChunks`, and AXI_READ.
+        `complete` comes in the cycle of the last chunk's write, as `BankWriter` does it. Failures: those of `LoadRows`
+        and `LoadChunks`, and AXI_READ.
     window : In(Window(config))
         Constant while `unit.busy`.
     read : Out(ReadClient(config))

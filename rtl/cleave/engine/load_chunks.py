@@ -29,8 +29,8 @@ class LoadChunks(wiring.Component):
 
     - MOVING: `segments * rows` bytes; bytes [j * rows, (j + 1) * rows) of memory row r go to word address + r of the
       slabs in `slabs << j`.
-    - STATIONARY: `columns` bytes; memory row k goes to part (k % rows) % load_rows of word address + (k % rows) // load_rows
-      of the slabs in `slabs << (k // rows)`.
+    - STATIONARY: `columns` bytes; memory row k goes to part (k % rows) % load_rows of word
+      address + (k % rows) // load_rows of the slabs in `slabs << (k // rows)`.
     - PARAMETERS: `8 * drain_lanes` bytes; the n-th chunk of the instruction goes to word address + n.
 
     Latency 2 cycles, throughput one chunk per cycle, also from one instruction to the next.
@@ -46,8 +46,8 @@ class LoadChunks(wiring.Component):
     place : Out(stream.Signature(place_layout(config)))
         `last`: the instruction's last chunk.
     failure : Out(Failure())
-        In place of the first chunk that cannot be written. ILLEGAL_INSTRUCTION: a slab past the last, or a slab that this
-        row (MOVING) or instruction (STATIONARY) has written before. BANK_RANGE: a word past the bank.
+        In place of the first chunk that cannot be written. ILLEGAL_INSTRUCTION: a slab past the last, or a slab that
+        this row (MOVING) or an earlier tile (STATIONARY) has written. BANK_RANGE: a word past the bank.
     stop : In(1)
         Accepts and reports nothing while high. High from the cycle after a failure on.
     """

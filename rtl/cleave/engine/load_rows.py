@@ -1,6 +1,6 @@
 """The front of LOAD: from an instruction to the memory rows that it reads."""
 
-from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal
+from amaranth.hdl import Elaboratable, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -32,10 +32,10 @@ def job_layout(config: EngineConfig) -> data.StructLayout:
 
 
 class LoadRows(wiring.Component):
-    """Checks LOAD instructions, and asks for their rows: bytes [memory + r * stride, + row_bytes) of the window, r < rows.
+    """Checks LOAD instructions, and asks for their rows: `row_bytes` bytes from memory + r * stride on, each r < rows.
 
-    Throughput: one row per cycle, also from one instruction to the next. A row is offered 2 cycles after its
-    instruction was accepted or the row before it was offered, whichever is later, less 1 if a row was before it.
+    The first row is offered 2 cycles after its instruction was accepted. Throughput: one row per cycle, also from one
+    instruction to the next.
 
     Parameters
     ----------
