@@ -114,6 +114,14 @@ def test_limits() -> None:
     assert len(bench.completions) == len(LIMITS)
 
 
+def test_whole_bank() -> None:
+    """Every row of a bank whose depth is a power of two, twice."""
+    bench = DrainBench(PRESETS["tiny"], 14)
+    bench.run([
+        bench.instruction(Output.INT32, columns=4, accumulator=0, rows=32, memory=1024 * n, stride=16) for n in range(2)
+    ]).check()
+
+
 def test_address_past_the_bus() -> None:
     bench = DrainBench(ODD, 9, window=(1 << 48) - 1)
     memory = (1 << ODD.axi_address_width) - bench.base

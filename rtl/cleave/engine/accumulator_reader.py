@@ -32,8 +32,8 @@ class AccumulatorReader(wiring.Component):
     it.
 
     Latency: a read's first beat comes `READ_LATENCY + drain_lanes + 1` cycles after it is accepted, its second
-    `drain_lanes` cycles later. Throughput: one beat per cycle, as long as a read is accepted every other cycle: the
-    queues hold as many reads as are made so in the time that one takes to come through, and two more.
+    `drain_lanes` cycles later. Throughput: one beat per cycle, as long as a read is accepted every other cycle; the
+    queues are long enough for the reads that are made so until the first one's last beat has left.
 
     Members
     -------
