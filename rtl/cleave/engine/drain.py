@@ -41,7 +41,7 @@ class Drain(wiring.Component):
     takes a beat per cycle.
 
     The first error that is found stops the drain. As its parts work on different instructions, those before the failing
-    one may be unfinished. A burst that was started and lost its data leaves memory as it was. After a failure or
+    one may be unfinished. Beats of a started burst that lost their data leave memory as it was. After a failure or
     `abort` nothing completes.
 
     Members
