@@ -88,7 +88,12 @@ class Bench:
             assert (self.banks[name] == bank).all(), name
 
 
-STALLS = {"smooth": Stalls(latency=20), "rough": Stalls(0.4, 0.4, 0.4, 3), "slow bus": Stalls(0.7, 0.7, 0, 1)}
+STALLS = {
+    "smooth": Stalls(latency=20),
+    "rough": Stalls(0.4, 0.4, 0.4, 3),
+    "slow bus": Stalls(0.7, 0.7, 0, 1),
+    "slow banks": Stalls(user=0.8),
+}
 
 
 @pytest.mark.parametrize("stalls", STALLS)
