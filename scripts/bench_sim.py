@@ -27,7 +27,10 @@ from cleave.engine.isa import Control, Register, Status
 from cleave.engine.top import Engine
 
 ROWS = 64
-PASSES = 4000
+PASSES = 2000
+RUNS = 5
+"""How often the train runs; the median counts."""
+
 SHORT_ROWS, SHORT_PASSES = 8, 2
 """The train for Amaranth's simulator, which is thousands of times slower."""
 
@@ -76,12 +79,15 @@ def verilated(config: EngineConfig) -> Speed:
         build = time.perf_counter() - began
         program = train(config, ROWS, PASSES)
         engine.memory[: len(program.memory)] = program.memory
-        began = time.perf_counter()
-        stats = engine.run(program.offset, program.length)
-        seconds = time.perf_counter() - began
-        check(program, engine.memory)
-    assert stats.cycles is not None
-    return Speed(config.name, "Verilator", build, seconds, stats.cycles, stats.useful_macs)
+        speeds = []
+        for _ in range(RUNS):
+            began = time.perf_counter()
+            stats = engine.run(program.offset, program.length)
+            seconds = time.perf_counter() - began
+            check(program, engine.memory)
+            assert stats.cycles is not None
+            speeds.append(Speed(config.name, "Verilator", build, seconds, stats.cycles, stats.useful_macs))
+    return sorted(speeds, key=lambda speed: speed.run_seconds)[RUNS // 2]
 
 
 async def transfer(ctx: SimulatorContext, condition: Value, *signals: Value) -> tuple[int, ...]:
