@@ -10,7 +10,7 @@ BIN := .venv/bin
 READY := .venv/complete
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench-sim numbers verilog docs train lock clean
+.PHONY: help setup run test lint bench-sim bench-array numbers verilog docs train lock clean
 
 help:
 	@sed -n '1,/^[^#]/s/^# \{0,1\}//p' Makefile
@@ -33,6 +33,9 @@ lint: $(READY)
 
 bench-sim: $(READY)
 	@$(BIN)/python scripts/bench_sim.py
+
+bench-array: $(READY)
+	@$(BIN)/python scripts/bench_array.py
 
 numbers: $(READY)
 	@mkdir -p out
