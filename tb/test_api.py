@@ -13,7 +13,7 @@ from cleave.config import MAX_CONTRACTION, PRESETS
 from cleave.engine.isa import Error
 from cleave.numerics.requantise import RECORD, requantise
 
-BACKENDS: tuple[Backend, ...] = ("model",)
+BACKENDS: tuple[Backend, ...] = ("model", "rtl")
 CONFIGS = ("default", "odd")
 
 RANDOM = np.random.default_rng(11)

@@ -11,6 +11,7 @@ from .compile.gemm import compile_gemm
 from .compile.tiling import Problem
 from .config import ArrayConfig, EngineConfig, load_config
 from .engine.isa import INSTRUCTION_BYTES, Counter
+from .errors import EngineError
 from .model.machine import Machine
 from .numerics.requantise import BIAS_BITS, RECORD, scale_to_fixed
 
@@ -113,7 +114,11 @@ class _Rtl:
         self.memory = self._simulator.memory
 
     def run(self, offset: int, length: int) -> dict[Counter, int]:
-        return self._simulator.run(offset, length).counters
+        try:
+            return self._simulator.run(offset, length).counters
+        except EngineError:
+            self._simulator.soft_reset()  # ready for the next program, as the model is
+            raise
 
     def close(self) -> None:
         self._simulator.close()

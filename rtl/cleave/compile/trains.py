@@ -21,8 +21,9 @@ from .program import Program
 class Train:
     """`passes` passes of `rows` moving rows on the partition of `count` slabs from slab `first`.
 
-    The passes add up along one long contraction, or, if not `accumulate`, each is a problem of its own with
-    K = count * rows of a slab. They take their operands in turn from as many as fit the banks.
+    The passes add up along one long contraction, or, if not `accumulate`, each is a problem of its own. Each contracts
+    over `depth` rows of the array; by default, 0, over all of its partition's. They take their operands in turn from as
+    many as fit the banks.
     """
 
     first: int
@@ -30,6 +31,7 @@ class Train:
     rows: int
     passes: int
     accumulate: bool = True
+    depth: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def compile_trains(config: EngineConfig, trains: list[Train], *, seed: int = 0) 
     residents = []
     expected = []
     for train in trains:
-        depth = train.count * array.rows
+        depth = _depth(config, train)
         resident = min(train.passes, config.moving_depth // train.rows, config.stationary_depth // array.load_cycles)
         residents.append(resident)
         a = random.integers(-128, 128, (resident, train.rows, depth), np.int8)
@@ -117,7 +119,7 @@ def compile_trains(config: EngineConfig, trains: list[Train], *, seed: int = 0) 
         for number, (train, start) in enumerate(zip(trains, starts, strict=True)):
             if start is None:
                 continue
-            macs = train.count * array.rows * array.columns
+            macs = _depth(config, train) * array.columns
             last[number] = program.matmul(
                 train.first, train.count, rows=train.rows, passes=min(residents[number], train.passes - start),
                 moving=0, moving_step=train.rows, stationary=0, stationary_step=array.load_cycles, accumulator=0,
@@ -134,8 +136,12 @@ def compile_trains(config: EngineConfig, trains: list[Train], *, seed: int = 0) 
         )  # fmt: skip
 
     offset = place(np.frombuffer(program.encode(), np.uint8))
-    macs = sum(train.rows * train.passes * train.count * array.rows * array.columns for train in trains)
+    macs = sum(train.rows * train.passes * _depth(config, train) * array.columns for train in trains)
     return Resident(np.concatenate(parts), offset, len(program), results, expected, macs)
+
+
+def _depth(config: EngineConfig, train: Train) -> int:
+    return train.depth or train.count * config.array.rows
 
 
 def _check(config: EngineConfig, trains: list[Train]) -> None:
@@ -151,5 +157,8 @@ def _check(config: EngineConfig, trains: list[Train]) -> None:
         most = min(config.moving_depth, config.accumulator_depth)
         if not (1 <= train.rows <= most and train.passes >= 1):
             raise ValueError(f"rows must be 1 to {most} and passes at least 1, not {train.rows} and {train.passes}")
-        if train.accumulate and train.passes * train.count * config.array.rows > MAX_CONTRACTION:
+        full = train.count * config.array.rows
+        if not full - config.array.rows < _depth(config, train) <= full:
+            raise ValueError(f"depth must reach the partition's last slab and at most {full} rows, not {train.depth}")
+        if train.accumulate and train.passes * _depth(config, train) > MAX_CONTRACTION:
             raise ValueError(f"K must be at most {MAX_CONTRACTION} for int32 sums that cannot overflow")
