@@ -17,6 +17,9 @@ from ..engine.isa import INSTRUCTION_BYTES
 MAX_TILES = 4
 MAX_SLOTS = 4
 
+ROUND_TRIP = 64
+"""Cycles, by assumption, from a request of the engine to the use of the memory's answer."""
+
 
 def cuts(total: int, part: int) -> int:
     """Parts of at most `part` that make `total`."""
@@ -135,34 +138,40 @@ class Tiling:
         )
 
     def cycles(self) -> int:
-        """Estimate the cycles from the first instruction to the last result, with a memory that is never late."""
+        """Estimate the cycles from the first instruction to the last result.
+
+        The bound is the array, the memory, which reads and writes share, or a ring of buffers: a slot is taken from the
+        request for its contents to the end of their use, and `slots` of them overlap.
+        """
         array, bus = self.config.array, self.config.axi_bytes
-        work = self.row_blocks * self.column_sets * self.total_passes
-        compute = work * max(self.tile_rows, array.load_cycles)
-
-        moving_row = max(cuts(self.depth, bus), cuts(self.count, self.config.segments))
-        stationary = self.set_tiles * self.depth * cuts(array.columns, bus)
         blocks = self.row_blocks * self.column_blocks
+        sets = self.row_blocks * self.column_sets
         chunks = cuts(self.total_passes, self.passes)
-        trains = self.row_blocks * self.column_sets * chunks
-        moving_loads = blocks * self.total_passes * (self.block_rows // self.tile_rows)
-        instructions = work + moving_loads + trains * self.groups
-        load = (
-            self.problem.m * self.column_blocks * self.total_passes * moving_row
-            + work * stationary
-            + instructions * cuts(INSTRUCTION_BYTES, bus)
-        )
 
+        # One step: a train for one chunk and column set, its operands, and the drain of one finished column set.
+        moving_row = max(cuts(self.depth, bus), cuts(self.count, self.config.segments))
+        pass_stationary = self.set_tiles * self.depth * cuts(array.columns, bus)
         drain_row = cuts(array.columns, self.config.drain_lanes)
-        store = self.problem.m * self.column_tiles * drain_row
+        pass_compute = max(self.tile_rows, array.load_cycles)
+        drain = self.tile_rows * self.groups * drain_row
 
-        fill = self.passes * (self.block_rows * moving_row + stationary) + self.tile_rows * self.groups * drain_row
+        compute = sets * self.total_passes * pass_compute
+        moving = self.problem.m * self.column_blocks * self.total_passes * moving_row
+        stationary = sets * self.total_passes * pass_stationary
+        loads = sets * self.total_passes + blocks * self.total_passes * (self.block_rows // self.tile_rows)
+        instructions = loads + sets * (chunks * self.groups + self.groups)
+        store = self.problem.m * self.column_tiles * cuts(array.columns * self.problem.result_bytes, bus)
+        memory = moving + stationary + instructions * cuts(INSTRUCTION_BYTES, bus) + store
 
-        # What has no second buffer to go on with waits for the other side.
-        loads_ahead = self.moving_slots >= min(2, blocks * chunks) and self.stationary_slots >= min(2, trains)
-        drains_behind = self.accumulator_slots >= self.tiles * min(2, blocks)
-        busy = max(compute, load) if loads_ahead else compute + load
-        return fill + (max(busy, store) if drains_behind else busy + store)
+        rings = [
+            (blocks * chunks, moving + compute, self.moving_slots),
+            (sets * chunks, stationary + compute, self.stationary_slots),
+            (sets, compute + sets * drain, self.accumulator_slots),
+        ]
+        waits = max((uses * ROUND_TRIP + busy) / slots for uses, busy, slots in rings)
+        drains = self.problem.m * self.column_tiles * drain_row
+        fill = self.passes * (self.block_rows * moving_row + pass_stationary) + drain + 2 * ROUND_TRIP
+        return round(fill + max(compute, memory, drains, waits))
 
 
 def choose(problem: Problem, config: EngineConfig, partition: int | None = None) -> Tiling:
