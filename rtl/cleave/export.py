@@ -46,6 +46,8 @@ class Design:
         Its top module.
     rtlil
         All modules, as Yosys reads them.
+    ports
+        Width and direction of its ports, by name; `clk` and `rst` are among them.
     memories
         One entry per memory: `module`, `instances` in the whole design, `depth`, `width`, `parts` that are written
         alone, and `ports`.
@@ -53,6 +55,7 @@ class Design:
 
     name: str
     rtlil: str
+    ports: dict[str, tuple[int, PortDirection]]
     memories: list[dict[str, str | int]]
 
     def verilog(self, *, assertions: bool = False) -> str:
@@ -93,7 +96,8 @@ def convert(component: wiring.Component, name: str, *, shared: bool = True) -> D
             texts.append(_convert(shared_component, shared_name, library).replace("attribute \\top 1\n", ""))
             done += 1
     text = _ZERO_CONTENTS.sub("", "".join(texts))
-    return Design(name, text, _memories(name, text, library))
+    clocked = {"clk": (1, PortDirection.Input), "rst": (1, PortDirection.Input)}
+    return Design(name, text, clocked | _shape(component), _memories(name, text, library))
 
 
 def engine_design(config: EngineConfig) -> Design:
@@ -180,6 +184,7 @@ def _ports(component: Shareable) -> dict[str, tuple[Value, PortDirection]]:
 
 
 def _shape(component: Shareable) -> dict[str, tuple[int, PortDirection]]:
+    """Give the ports' widths and directions."""
     return {name: (len(value), direction) for name, (value, direction) in _ports(component).items()}
 
 

@@ -1,7 +1,8 @@
 // The world around the engine: a clock, an AXI4-Lite master, and a DRAM model behind its AXI4 master.
 //
-// One `tick` is one clock cycle: the DRAM drives its side of the bus from its state, the model settles, handshakes are
-// sampled, and the rising edge comes. No answer of the DRAM depends on the engine's outputs of the same cycle.
+// One `tick` is one clock cycle. The model registers its inputs (see build.py), so what is driven before a rising edge
+// are the inputs of the cycle that begins there; after the edge the outputs of that cycle can be read, and its handshakes
+// are sampled. No answer of the DRAM depends on the engine's outputs of the same cycle.
 //
 // DRAM: a read burst's first beat comes `latency` cycles after its address, a write's response as long after its last beat;
 // reads and writes share `bandwidth` bytes a cycle, through a bucket of one beat more. Bursts of one ID are answered in order,
@@ -93,9 +94,10 @@ class Channel {
     }
     void reset() { waiting = false; }
 
+    bool waiting = false;
+
   private:
     const char* name;
-    bool waiting = false;
     Payload held{};
 };
 
@@ -175,18 +177,22 @@ class Machine {
 
     void tick() {
         drive();
+        top->clk = 1;
         top->eval();
+        dump(2 * cycle);
+        top->clk = 0;
+        top->eval();
+        dump(2 * cycle + 1);
         const Address read{top->m_axi_araddr, top->m_axi_arid, top->m_axi_arlen, top->m_axi_arsize, top->m_axi_arburst};
         const Address write{top->m_axi_awaddr, top->m_axi_awid, top->m_axi_awlen, top->m_axi_awsize, top->m_axi_awburst};
         const bool running = !top->rst;
         const bool ar_transfer = running && ar.transfer(top->m_axi_arvalid, top->m_axi_arready, read);
         const bool aw_transfer = running && aw.transfer(top->m_axi_awvalid, top->m_axi_awready, write);
         bool w_transfer = false;
-        if (running && (top->m_axi_wvalid || w_waiting)) {
+        if (running && (top->m_axi_wvalid || w.waiting)) {
             Data data{{}, top->m_axi_wstrb, static_cast<bool>(top->m_axi_wlast)};
             std::memcpy(data.data.data(), &top->m_axi_wdata, BUS);
             w_transfer = w.transfer(top->m_axi_wvalid, top->m_axi_wready, data);
-            w_waiting = top->m_axi_wvalid && !w_transfer;
             if (w_transfer) write_beats.push_back({data.data, data.strobes, data.last});
         }
         const bool r_transfer = top->m_axi_rvalid && top->m_axi_rready;
@@ -201,12 +207,6 @@ class Machine {
             top->s_axil_rresp,
             top->s_axil_rdata,
         };
-        dump(2 * cycle);
-        top->clk = 1;
-        top->eval();
-        dump(2 * cycle + 1);
-        top->clk = 0;
-
         if (ar_transfer) {
             reads[read.id & 1].push_back(accept(read));
             read_order.push_back(read.id & 1);
@@ -273,7 +273,6 @@ class Machine {
 
     Channel<Address> ar{"AR changed before it was accepted"}, aw{"AW changed before it was accepted"};
     Channel<Data> w{"W changed before it was accepted"};
-    bool w_waiting = false;
     std::array<std::deque<Burst>, 2> reads;  // by ID
     std::deque<uint32_t> read_order;         // IDs of the accepted bursts
     std::deque<Burst> writes;

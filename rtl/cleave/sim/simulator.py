@@ -23,7 +23,7 @@ BASE = 0x8000_0000
 _FAILED = -2
 
 
-class SimulationTimeout(TimeoutError):
+class SimulationTimeoutError(TimeoutError):
     """The engine did not finish within the cycles that it was given."""
 
 
@@ -214,14 +214,14 @@ class Simulator:
 
         Raises
         ------
-        SimulationTimeout
+        SimulationTimeoutError
             If it takes longer than `max_cycles`.
         """
         self.set(Register.CONTROL, Control.RESET)
         end = self.cycle + max_cycles
         while self.get(Register.STATUS) & Status.RESETTING:
             if self.cycle > end:
-                raise SimulationTimeout(f"no end of the soft reset after {max_cycles} cycles")
+                raise SimulationTimeoutError(f"no end of the soft reset after {max_cycles} cycles")
 
     def run(self, program_offset: int, length: int, *, max_cycles: int = 10**9, watchdog: int = 0) -> RunResult:
         """Run the program of `length` instructions at `memory[program_offset]` to its end.
@@ -230,7 +230,7 @@ class Simulator:
         ------
         EngineError
             If the engine stops with an error. It stays stopped, for a look at it, until `soft_reset`.
-        SimulationTimeout
+        SimulationTimeoutError
             If it does not stop within `max_cycles`.
         SimulationError
             If the model fails an assertion or breaks a rule of the bus.
@@ -241,7 +241,7 @@ class Simulator:
             raise ValueError(f"the program must lie inside the memory of {len(self.memory)} bytes")
         self.start(program_offset, length, watchdog=watchdog)
         if not self.wait(max_cycles):
-            raise SimulationTimeout(f"the program of {length} instructions did not end within {max_cycles} cycles")
+            raise SimulationTimeoutError(f"the program of {length} instructions did not end within {max_cycles} cycles")
         status = Status(self.get(Register.STATUS))
         if status & Status.ERROR:
             raise EngineError(Error(self.get(Register.ERROR)), self.get(Register.ERROR_INSTRUCTION))
