@@ -247,7 +247,7 @@ class Sequencer(wiring.Component):
                 m.d.comb += decision.cause.eq(_cause(Counter.STALL_LOAD))
             with m.Elif(self.waits[1]):
                 m.d.comb += decision.cause.eq(_cause(Counter.STALL_DRAIN))
-            with m.Elif(~loaded & can_load | loaded & written & can_start):
+            with m.Elif(~alone & Mux(loaded, written & can_start & ~self.from_south.start, can_load & ~self.from_south.load)):
                 m.d.comb += decision.cause.eq(_cause(Counter.STALL_PARTITION))
             with m.Elif(loaded & written & hazard):
                 m.d.comb += decision.cause.eq(_cause(Counter.STALL_ACCUMULATOR))
