@@ -63,7 +63,7 @@ def utilisation(config: EngineConfig, trains: list[Train]) -> tuple[float, int]:
 
 def main() -> int:
     """Measure, print and judge."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Utilisation of the array by its own counters.")
     parser.add_argument("--config", default="default")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

@@ -6,6 +6,9 @@ Yosys together. Module names start with the design's name, and are plain identif
 own below a module `MODULE__submodule`.
 """
 
+# The stubs do not know what an export needs of Amaranth's internals.
+# pyright: reportAttributeAccessIssue=false, reportArgumentType=false, reportReturnType=false
+
 import json
 import re
 from collections import Counter
@@ -152,7 +155,7 @@ class _Library:
         first = self.components.setdefault(name, component)
         if type(first) is not type(component) or _shape(first) != _shape(component):
             raise ValueError(f"shared_name must name one kind of component, not {component.shared_name!r} for two")
-        component._MustUse__used = True  # only the first one is elaborated, and Amaranth warns of the others
+        component._MustUse__used = True  # noqa: SLF001  Amaranth warns of what it does not elaborate
         return _SharedInstance(name, component)
 
 

@@ -2,7 +2,9 @@
 
 import cocotb
 import numpy as np
+from cocotb.handle import HierarchyObject
 from cocotb.triggers import FallingEdge
+from numpy.typing import NDArray
 
 from cleave.array.tokens import load_layout, start_layout
 from cleave.engine.ports import READ_LATENCY
@@ -12,7 +14,7 @@ from tb.array.shapes import cuts
 PASSES = 3
 
 
-async def fill(dut, a, w) -> None:
+async def fill(dut: HierarchyObject, a: NDArray[np.int8], w: NDArray[np.int8]) -> None:
     """Write all slabs' operand banks at once; a[slab, pass, m, row], w[slab, pass, row, column]."""
     for p, m in np.ndindex(a.shape[1:3]):
         for s in range(ARRAY.slabs):
@@ -32,7 +34,7 @@ async def fill(dut, a, w) -> None:
         getattr(dut, f"stationary__{s}__enable").value = 0
 
 
-async def read_row(dut, slab: int, address: int) -> list[int]:
+async def read_row(dut: HierarchyObject, slab: int, address: int) -> list[int]:
     """Read a row of accumulators through the drain's port."""
     row = []
     for group in range(CONFIG.read_groups):
@@ -52,7 +54,7 @@ async def read_row(dut, slab: int, address: int) -> list[int]:
 
 @cocotb.test()
 @cocotb.parametrize(rows=[1, 3, ARRAY.load_cycles, 2 * ARRAY.load_cycles + 1])
-async def every_cut(dut, rows) -> None:
+async def every_cut(dut: HierarchyObject, rows: int) -> None:
     """Partitions that run at once do not disturb each other, and fused ones add up to the whole contraction."""
     rng = await begin(dut)
     period = max(rows, ARRAY.load_cycles, 3)
@@ -63,7 +65,7 @@ async def every_cut(dut, rows) -> None:
             rng, ARRAY.slabs, PASSES, ARRAY.rows, ARRAY.columns
         )
         await fill(dut, a, w)
-        for cycle in range(starts[-1] + rows + sum(vars(ARRAY)[name] for name in ("slabs", "columns", "rows")) + 8):
+        for cycle in range(starts[-1] + rows + ARRAY.slabs + ARRAY.columns + ARRAY.rows + 8):
             for first, count in cut:
                 getattr(dut, f"load__{first}__valid").value = int(cycle in loads)
                 getattr(dut, f"start__{first}__valid").value = int(cycle in starts)
@@ -75,7 +77,8 @@ async def every_cut(dut, rows) -> None:
                 if cycle in starts:
                     p = starts.index(cycle)
                     getattr(dut, f"start__{first}__p").value = token(
-                        start_layout(CONFIG), rows=rows, moving=p * rows, accumulator=1, accumulate=p > 0, below=count - 1
+                        start_layout(CONFIG), rows=rows, moving=p * rows, accumulator=1, accumulate=p > 0,
+                        below=count - 1,
                     )
             await FallingEdge(dut.clk)
         for first, count in cut:

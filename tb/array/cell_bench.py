@@ -2,6 +2,7 @@
 
 import cocotb
 import numpy as np
+from cocotb.handle import HierarchyObject
 from cocotb.triggers import FallingEdge
 
 from tb.array.drive import ARRAY, begin, operands, packed, signed
@@ -10,7 +11,7 @@ CYCLES = 3000
 
 
 @cocotb.test()
-async def formula(dut) -> None:
+async def formula(dut: HierarchyObject) -> None:
     """to_south and to_east follow the docstring, with writes and swaps at any time."""
     rng = await begin(dut)
     stages = ARRAY.multiply_stages

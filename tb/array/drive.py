@@ -5,6 +5,7 @@ import os
 import numpy as np
 from amaranth.lib import data
 from cocotb.clock import Clock
+from cocotb.handle import HierarchyObject, LogicArrayObject
 from cocotb.triggers import ClockCycles, FallingEdge
 from numpy.typing import NDArray
 
@@ -15,7 +16,7 @@ ARRAY = CONFIG.array
 SEED = int(os.environ["SEED"])
 
 
-async def begin(dut) -> np.random.Generator:
+async def begin(dut: HierarchyObject) -> np.random.Generator:
     """Set all ports to 0, start the clock and reset; give the seeded generator. Ports change at falling edges."""
     for handle in dut:
         handle.value = 0
@@ -37,7 +38,7 @@ def packed(values: NDArray[np.int8]) -> int:
     return int.from_bytes(values.tobytes(), "little")
 
 
-def signed(handle) -> int:
+def signed(handle: LogicArrayObject) -> int:
     """Read a port as a two's complement number."""
     return handle.value.to_signed()
 

@@ -1,7 +1,7 @@
 """cocotb bench of the seam: random rows, cut or fused, accumulating or not, with the drain reading between."""
 
 import cocotb
-import numpy as np
+from cocotb.handle import HierarchyObject
 from cocotb.triggers import FallingEdge
 
 from cleave.array.tokens import row_layout
@@ -17,7 +17,7 @@ def wrapped(value: int) -> int:
 
 
 @cocotb.test()
-async def rows(dut) -> None:
+async def rows(dut: HierarchyObject) -> None:
     """Sums go south and into the accumulators as the docstring says; the drain reads what is there."""
     rng = await begin(dut)
     memory: dict[int, int] = {}

@@ -2,7 +2,9 @@
 
 import cocotb
 import numpy as np
+from cocotb.handle import HierarchyObject
 from cocotb.triggers import FallingEdge
+from numpy.typing import NDArray
 
 from cleave.array.tokens import load_layout, start_layout
 from tb.array.drive import ARRAY, CONFIG, begin, operands, packed, signed, token
@@ -10,7 +12,7 @@ from tb.array.drive import ARRAY, CONFIG, begin, operands, packed, signed, token
 PASSES = 60
 
 
-async def fill(dut, moving, stationary) -> None:
+async def fill(dut: HierarchyObject, moving: NDArray[np.int8], stationary: NDArray[np.int8]) -> None:
     """Write the operand banks."""
     for address, word in enumerate(moving):
         dut.moving__enable.value, dut.moving__address.value, dut.moving__data.value = 1, address, packed(word)
@@ -26,7 +28,7 @@ async def fill(dut, moving, stationary) -> None:
 
 
 @cocotb.test()
-async def passes(dut) -> None:
+async def passes(dut: HierarchyObject) -> None:
     """Every column's sum leaves in its cycle, though loads and starts follow each other without a gap."""
     rng = await begin(dut)
     moving = operands(rng, CONFIG.moving_depth, ARRAY.rows)
@@ -58,7 +60,7 @@ async def passes(dut) -> None:
             products = moving[head + m].astype(int) @ stationary[tile].astype(int)
             for c in range(ARRAY.columns):
                 old = accumulators[base + m][0] if accumulate else None
-                sums[start + m + latency + c, c] = int(products[c]), fused, old, base + m, c
+                sums[start + m + latency + c, c] = int(products[c]), fused, old
             if last:
                 accumulators[base + m] = (start + m, start + m)
         loaded, before = load, start
@@ -79,7 +81,7 @@ async def passes(dut) -> None:
         for c in range(ARRAY.columns):
             getattr(dut, f"sums_from_north__{c}").value = north[c] % 2**32
             if (cycle, c) in sums:
-                product, fused, old, address, _ = sums[cycle, c]
+                product, fused, old = sums[cycle, c]
                 expected = product + (north_before[c] if fused else 0)
                 if old is not None:
                     expected += written[old, c]

@@ -5,7 +5,7 @@ ARRAY_CYCLES run from the first pass's start to the last result's write, so a tr
 the columns. Any bubble anywhere makes it longer.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -81,9 +81,7 @@ def test_disjoint_partitions_at_once(simulator: Simulator) -> None:
     assert alone <= counters[Counter.ARRAY_CYCLES] <= alone + 8 * config.array.slabs
 
 
-def sequence(
-    simulator: Simulator, cuts: list[tuple[int, int]], rows: int, ready: Callable[[Program, int], None] | None = None
-) -> int:
+def sequence(simulator: Simulator, cuts: list[tuple[int, int]], rows: int) -> int:
     """Run one single-pass MATMUL per (first, count), all on the same operands; check the last; give ARRAY_CYCLES."""
     config = simulator.config
     array = config.array

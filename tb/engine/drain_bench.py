@@ -51,7 +51,7 @@ class DrainBench:
         window: int | None = None,
     ) -> None:
         print(f"{config.name} {config.axi_data_width} bit, seed {seed}")
-        self.config, self.random = config, Random(seed)  # noqa: S311
+        self.config, self.random = config, Random(seed)
         generator = np.random.default_rng(seed)
         array = config.array
         self.base = BASE + unaligned
@@ -196,7 +196,7 @@ class DrainBench:
         self.expected = self.memory.bytes.copy()
         self.expected_moving = self.moving.copy()
 
-    async def execute(self, ctx, program: list[dict[str, int]], cycles: int) -> None:  # noqa: ANN001, PLR0912
+    async def execute(self, ctx, program: list[dict[str, int]], cycles: int) -> None:  # noqa: ANN001
         """Step every model once per cycle, until the unit is idle."""
         dut, unit, config = self.dut, self.dut.unit, self.config
         schedule: dict[int, list[tuple[object, int]]] = defaultdict(list)

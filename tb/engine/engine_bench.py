@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
+from cocotb.handle import HierarchyObject
 from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
+from numpy.typing import NDArray
 
-from cleave.compile.gemm import compile_gemm
+from cleave.compile.gemm import CompiledGemm, compile_gemm
 from cleave.compile.tiling import Problem
 from cleave.config import PRESETS
 from cleave.engine.isa import Control, Counter, Error, Interrupt, Register, Status
@@ -24,7 +26,7 @@ SEED = int(os.environ["SEED"])
 class Host:
     """The engine's host: registers, memory and interrupt."""
 
-    def __init__(self, dut, *, stall: float = 0.0) -> None:
+    def __init__(self, dut: HierarchyObject, *, stall: float = 0.0) -> None:
         self.dut = dut
         self.random = random.Random(SEED)
         Clock(dut.clk, 10, unit="ns").start()
@@ -69,10 +71,10 @@ class Host:
         await self.write(Register.PROGRAM_LENGTH, length)
         await self.write(Register.CONTROL, Control.START)
 
-    async def finish(self, *, microseconds: int = 2000) -> Status:
+    async def finish(self) -> Status:
         """Wait for the interrupt, clear it, and give STATUS."""
         if not self.dut.interrupt.value:
-            await with_timeout(RisingEdge(self.dut.interrupt), microseconds, "us")
+            await with_timeout(RisingEdge(self.dut.interrupt), 2000, "us")
         await self.write(Register.INTERRUPT, Interrupt.DONE | Interrupt.ERROR)
         return Status(await self.read(Register.STATUS))
 
@@ -84,7 +86,9 @@ class Host:
                 return
         raise AssertionError("the soft reset does not end")
 
-    def prepare(self, m: int, k: int, n: int, partition: int | None = None):
+    def prepare(
+        self, m: int, k: int, n: int, partition: int | None = None
+    ) -> tuple[CompiledGemm, NDArray[np.int64]]:
         """Put a random GEMM with extreme operands into memory."""
         rng = np.random.default_rng(self.random.getrandbits(32))
         a, b = (rng.choice([-128, 127, *range(-128, 128)], shape).astype(np.int8) for shape in [(m, k), (k, n)])
@@ -94,10 +98,10 @@ class Host:
         self.memory.write(BASE, window.tobytes())
         return gemm, a.astype(int) @ b.astype(int)
 
-    async def check(self, gemm, expected, **timeout: int) -> None:
+    async def check(self, gemm: CompiledGemm, expected: NDArray[np.int64]) -> None:
         """Run a prepared GEMM to its end and compare."""
         await self.start(gemm.layout.program, len(gemm.program) // 32)
-        status = await self.finish(**timeout)
+        status = await self.finish()
         assert status == Status.DONE, (status, Error(await self.read(Register.ERROR)))
         window = np.frombuffer(self.memory.read(BASE, gemm.end), np.uint8)
         assert np.array_equal(gemm.layout.unpack_result(window), expected)
@@ -121,7 +125,7 @@ SIZES = [
 @cocotb.test()
 @cocotb.parametrize(size=SIZES)
 @cocotb.parametrize(stall=[0.0, 0.4])
-async def gemm(dut, size, stall) -> None:
+async def gemm(dut: HierarchyObject, size: tuple[int, int, int], stall: float) -> None:
     """A GEMM equals numpy, for every partition."""
     host = Host(dut, stall=stall)
     await host.reset()
@@ -130,7 +134,7 @@ async def gemm(dut, size, stall) -> None:
 
 
 @cocotb.test()
-async def identity(dut) -> None:
+async def identity(dut: HierarchyObject) -> None:
     """The engine says what it is; a hole in the register map is an error."""
     host = Host(dut)
     await host.reset()
@@ -141,7 +145,7 @@ async def identity(dut) -> None:
 
 
 @cocotb.test()
-async def illegal_instruction(dut) -> None:
+async def illegal_instruction(dut: HierarchyObject) -> None:
     """Cleared memory stops the engine with a code; a soft reset recovers it."""
     host = Host(dut)
     await host.reset()
@@ -155,7 +159,7 @@ async def illegal_instruction(dut) -> None:
 
 
 @cocotb.test()
-async def outside_window(dut) -> None:
+async def outside_window(dut: HierarchyObject) -> None:
     """A window that ends before the operands stops the engine; nothing outside is touched."""
     host = Host(dut)
     await host.reset()
@@ -171,12 +175,12 @@ async def outside_window(dut) -> None:
 
 @cocotb.test()
 @cocotb.parametrize(soft=[False, True])
-async def reset_in_the_middle(dut, soft) -> None:
+async def reset_in_the_middle(dut: HierarchyObject, soft: bool) -> None:
     """A reset at any time leaves an engine that computes rightly."""
     host = Host(dut, stall=0.3 if soft else 0.0)
     await host.reset()
     for _ in range(8):
-        gemm, expected = host.prepare(17, 40, 23)
+        gemm, _ = host.prepare(17, 40, 23)
         await host.start(gemm.layout.program, len(gemm.program) // 32)
         await ClockCycles(dut.clk, host.random.randrange(1, 600))
         if soft:

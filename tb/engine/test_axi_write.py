@@ -15,7 +15,7 @@ class WriterBench:
 
     def __init__(self, width: int, max_burst: int, seed: int, *, stall: float, latency: tuple[int, int]) -> None:
         print(f"{width} bit, max_burst {max_burst}, seed {seed}")
-        self.random, self.stall = Random(seed), stall  # noqa: S311
+        self.random, self.stall = Random(seed), stall
         self.config = EngineConfig(ArrayConfig(), axi_data_width=width, max_burst=max_burst)
         self.dut = AxiWriter(self.config)
         self.memory = AxiWriteMemory(self.config, self.dut.axi, self.random, stall=stall, latency=latency)

@@ -137,7 +137,7 @@ def test_rounding_shifter_refuses_a_result_wider_than_the_value() -> None:
 def test_beats(name: str) -> None:
     """Beats meet their columns' parameters, keep their place and order, and nothing is lost under stalls."""
     config = PRESETS[name]
-    random, generator = Random(1), np.random.default_rng(1)  # noqa: S311
+    random, generator = Random(1), np.random.default_rng(1)
     print(f"{name}, seed 1")
     dut = Requantiser(config)
     records = np.zeros((config.parameter_depth, config.drain_lanes), RECORD)

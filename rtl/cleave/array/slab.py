@@ -16,11 +16,12 @@ Both hold for the next slab of the partition one cycle later, because the tokens
 """
 
 from functools import reduce
+from itertools import pairwise
 from operator import or_
 
 from amaranth.hdl import Assert, Cat, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out, PureInterface, connect, flipped
 
 from ..config import ACCUMULATOR_BITS, MEMORY_LATENCY, OPERAND_BITS, EngineConfig
 from ..engine.ports import AccumulatorRead
@@ -112,7 +113,7 @@ class Slab(wiring.Component):
         for r in range(array.cells):
             west = moving.word_select(r, OPERAND_BITS * array.dot)
             m.d.comb += columns[0].from_west[r].eq(delay(m, f"moving_{r}", west, r))
-            m.d.comb += [east.from_west[r].eq(west.to_east[r]) for west, east in zip(columns, columns[1:])]
+            m.d.comb += [east.from_west[r].eq(west.to_east[r]) for west, east in pairwise(columns)]
 
         # Stationary operands and controls: column c is c cycles behind.
         swaps = ripple(m, "swap", start.valid, array.columns)
@@ -153,7 +154,9 @@ class Slab(wiring.Component):
         m.d.comb += self.busy.eq(left != 0)
         return m
 
-    def _pass_south(self, m: Module, name: str, own, north, south):
+    def _pass_south(
+        self, m: Module, name: str, own: PureInterface, north: PureInterface, south: PureInterface
+    ) -> PureInterface:
         """Take a token from the sequencer or the slab above; pass it on while slabs of its partition are below."""
         layout = own.p.shape()
         here = token(layout).create(path=(name,))
@@ -166,9 +169,9 @@ class Slab(wiring.Component):
         ]
         if "fused" in layout.members:
             m.d.sync += south.p.fused.eq(1)
-        return here
+        return here  # pyright: ignore[reportReturnType]  the stubs' `create` forgets the kind of interface
 
-    def _stream(self, m: Module, platform: object, start):
+    def _stream(self, m: Module, platform: object, start: PureInterface) -> tuple[data.View, Value]:
         """Read the pass's moving rows, one a cycle; give the row token, and the row's operands one cycle later."""
         config = self.config
         current = Signal(start_layout(config))  # the row in this cycle, and how many are left with it
@@ -210,7 +213,7 @@ class Slab(wiring.Component):
         ]
         return row, bank.read.data
 
-    def _load(self, m: Module, load):
+    def _load(self, m: Module, load: PureInterface) -> data.View:
         """Read the stationary tile's words, one a cycle, from the cycle of the `load` token on."""
         config = self.config
         tile = Signal(tile_layout(config))

@@ -71,9 +71,9 @@ class Dispatcher(wiring.Component):
                         past = view.first + view.count
                         place = (view.count != 0) & (past <= slabs) & (view.rows != 0) & (view.passes != 0)
                         inside = [(view.first <= s) & (s < past) for s in range(slabs)]
-                        rooms = [~member | port.ready for member, port in zip(inside, self.slabs)]
+                        rooms = [~member | port.ready for member, port in zip(inside, self.slabs, strict=True)]
                         m.d.comb += [legal.eq(form & place), ready.eq(Cat(rooms).all())]
-                        for s, (member, port) in enumerate(zip(inside, self.slabs)):
+                        for member, port in zip(inside, self.slabs, strict=True):
                             m.d.comb += port.valid.eq(go & ready & member)
                     else:
                         port = self.load if opcode is Opcode.LOAD else self.drain

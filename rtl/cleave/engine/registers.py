@@ -128,7 +128,7 @@ class Registers(wiring.Component):
                 for register, value in readable.items():
                     with m.Case(register >> 2):
                         m.d.sync += r.data.eq(value)
-                for counter, value in zip(Counter, self.counters):
+                for counter, value in zip(Counter, self.counters, strict=True):
                     with m.Case((Register.COUNTERS >> 2) + 2 * counter):
                         m.d.sync += [r.data.eq(value[:32]), high.eq(value[32:])]
                     with m.Case((Register.COUNTERS >> 2) + 2 * counter + 1):

@@ -79,11 +79,6 @@ class Supervisor(wiring.Component):
         state = {name: Signal(name=name.lower()) for name in ("DONE", "FAILED", "STOPPING", "RESETTING")}
         done, failed, stopping, resetting = state.values()
 
-        failure = Failure().create(path=("failure",))
-        for candidate in reversed([self.failures[i] for i in range(len(self.failures))]):
-            with m.If(candidate.valid):
-                m.d.comb += [getattr(failure, name).eq(getattr(candidate, name)) for name in failure.signature.members]
-
         still = Signal(range(self.patience + 1))
         stuck = Signal()
         m.d.comb += stuck.eq(self.running & (still == self.patience))
@@ -100,37 +95,44 @@ class Supervisor(wiring.Component):
         with m.Elif(~bitten):
             m.d.sync += silent.eq(silent + 1)
 
-        def record(code, index):
-            return [self.error.eq(code), self.error_instruction.eq(index)]
+        # The first failure; of several at once a unit's own comes before what only shows that something is wrong.
+        failure = Failure().create(path=("failure",))
+        for symptom, code in [(stuck, Error.DEADLOCK), (bitten, Error.WATCHDOG)]:
+            with m.If(symptom):
+                m.d.comb += [failure.valid.eq(1), failure.code.eq(code), failure.index.eq(self.waiting)]
+        for candidate in reversed([self.failures[i] for i in range(len(self.failures))]):
+            with m.If(candidate.valid):
+                m.d.comb += [getattr(failure, name).eq(getattr(candidate, name)) for name in failure.signature.members]
 
         m.d.comb += self.abort.eq(stopping | failed | resetting)
         with m.If(self.running):
             with m.If(failure.valid):
-                m.d.sync += [self.running.eq(0), stopping.eq(1), *record(failure.code, failure.index)]
-            with m.Elif(bitten):
-                m.d.sync += [self.running.eq(0), stopping.eq(1), *record(Error.WATCHDOG, self.waiting)]
-            with m.Elif(stuck):
-                m.d.sync += [self.running.eq(0), stopping.eq(1), *record(Error.DEADLOCK, self.waiting)]
+                m.d.sync += [
+                    self.running.eq(0), stopping.eq(1), self.error.eq(failure.code), self.error_instruction.eq(failure.index),
+                ]  # fmt: skip
             with m.Elif(self.finished):
                 m.d.sync += [self.running.eq(0), done.eq(1)]
                 m.d.comb += self.events.eq(Interrupt.DONE)
         with m.If(stopping & (self.quiet | bitten)):
             m.d.sync += [stopping.eq(0), failed.eq(1)]
             m.d.comb += self.events.eq(Interrupt.ERROR)
-        with m.If(self.start):
-            m.d.sync += [done.eq(0), self.begin.eq(1), self.running.eq(1), *record(Error.NONE, 0)]
-            m.d.comb += self.clear.eq(1)
         with m.If(self.begin):
             m.d.sync += self.begin.eq(0)
+        with m.If(self.start):
+            m.d.sync += [done.eq(0), self.begin.eq(1), self.running.eq(1)]
+            m.d.comb += self.clear.eq(1)
         with m.If(self.reset):
             m.d.sync += [self.running.eq(0), stopping.eq(0), self.begin.eq(0), resetting.eq(1)]
-        with m.Elif(resetting):
-            with m.If(self.quiet):
-                m.d.sync += [resetting.eq(0), done.eq(0), failed.eq(0), *record(Error.NONE, 0)]
-                m.d.comb += self.clear.eq(1)
-            with m.Elif(bitten):
-                m.d.sync += [resetting.eq(0), failed.eq(1), *record(Error.WATCHDOG, self.waiting)]
-                m.d.comb += self.events.eq(Interrupt.ERROR)
+        with m.Elif(resetting & self.quiet):
+            m.d.sync += [resetting.eq(0), done.eq(0), failed.eq(0)]
+            m.d.comb += self.clear.eq(1)
+        with m.Elif(resetting & bitten):
+            m.d.sync += [
+                resetting.eq(0), failed.eq(1), self.error.eq(Error.WATCHDOG), self.error_instruction.eq(self.waiting),
+            ]  # fmt: skip
+            m.d.comb += self.events.eq(Interrupt.ERROR)
+        with m.If(self.clear):
+            m.d.sync += [self.error.eq(Error.NONE), self.error_instruction.eq(0)]
 
         m.d.comb += self.status.eq(
             Status.BUSY * (self.running | stopping | resetting)

@@ -8,6 +8,8 @@
 Dependencies gives each queue's head its tokens; Supervisor starts, ends, stops and resets; Registers is the host's side.
 """
 
+from itertools import pairwise
+
 from amaranth.hdl import Cat, Elaboratable, Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -120,7 +122,7 @@ class Engine(wiring.Component):
             ]
 
         # Sequencers: ready flows north, start flows south.
-        for north, south in zip(sequencers, sequencers[1:]):
+        for north, south in pairwise(sequencers):
             connect(m, south.to_north, north.from_south)
             connect(m, north.to_south, south.from_north)
         for s in slabs:
@@ -204,5 +206,5 @@ class Engine(wiring.Component):
                 counters.row_macs[s].eq(array.row_macs[s]),
                 counters.cause[s].eq(sequencers[s].cause),
             ]
-        m.d.comb += [port.eq(value) for port, value in zip(registers.counters, counters.values)]
+        m.d.comb += [port.eq(value) for port, value in zip(registers.counters, counters.values, strict=True)]
         return m

@@ -62,9 +62,8 @@ class Ram1r1w(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         # The hook for a technology: a platform that has its own macro of this shape returns it here.
-        macro = getattr(platform, "ram_1r1w", lambda ram: None)(self)
-        if macro is not None:
-            m.submodules.macro = macro
+        if hasattr(platform, "ram_1r1w"):
+            m.submodules.macro = platform.ram_1r1w(self)
             return m
         m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=[], attrs={"no_rw_check": 1})
         write = memory.write_port(granularity=self.width // self.parts)
