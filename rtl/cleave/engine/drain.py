@@ -52,6 +52,8 @@ class Drain(wiring.Component):
     window : In(Window(config))
         Constant while `unit.busy`.
     axi : Out(Axi4Write(axi_address_width, axi_data_width))
+    owed : Out(1)
+        The bus owes an answer to a write.
     read : Out(AccumulatorRead(config)).array(slabs)
     parameters : In(WritePort(parameter_depth, 64 * drain_lanes))
         The parameter memory is in here.
@@ -64,6 +66,7 @@ class Drain(wiring.Component):
             "unit": Out(UnitPort(Opcode.DRAIN)),
             "window": In(Window(config)),
             "axi": Out(Axi4Write(config.axi_address_width, config.axi_data_width)),
+            "owed": Out(1),
             "read": Out(AccumulatorRead(config)).array(config.array.slabs),
             "parameters": In(WritePort(config.parameter_depth, 8 * RECORD_BYTES * config.drain_lanes)),
             "chunks": Out(stream.Signature(chunk_layout(config))),
@@ -140,6 +143,7 @@ class Drain(wiring.Component):
         m.d.comb += [
             unit.complete.valid.eq(ledger.complete.valid & ~stop),
             unit.complete.signal.eq(ledger.complete.signal),
+            self.owed.eq(writer.busy),
             unit.busy.eq(writer.busy | (~stopped & (decoder.busy | ledger.busy))),
         ]
         return m

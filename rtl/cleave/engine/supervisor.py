@@ -17,9 +17,9 @@ class Supervisor(wiring.Component):
     reset ends it. A reset in any state aborts, waits in the same way, and clears everything but the programmed registers.
 
     Nothing hangs: if no unit has moved for `patience` cycles and none has anything under way, all wait for tokens
-    that nobody will give (DEADLOCK). If something is under way on the bus, the bus may keep it as long as it likes, unless a
-    `watchdog` is programmed: after that many cycles without a transfer on any channel the state is ERROR at once
-    (WATCHDOG), even though the bus still owes answers; the engine must then be reset together with its bus.
+    that nobody will give (DEADLOCK). The bus may keep what it owes as long as it likes, unless a `watchdog` is programmed:
+    after that many cycles without a transfer on any channel the state is ERROR at once (WATCHDOG), even though the bus
+    still owes answers; the engine must then be reset together with its bus.
 
     Members
     -------
@@ -35,8 +35,10 @@ class Supervisor(wiring.Component):
         The program is read to its end, and nothing of it is left in any queue or unit.
     moving : In(1)
         Some unit has something under way, or did something in this cycle.
+    owed : In(1)
+        The bus owes an answer.
     quiet : In(1)
-        The bus owes no answer, and no row is on its way in the array.
+        No unit waits for the bus, and nothing is on its way in the array.
     transfer : In(1)
         A transfer on some channel of the bus.
     clear : Out(1), begin : Out(1)
@@ -56,6 +58,7 @@ class Supervisor(wiring.Component):
             "waiting": In(32),
             "finished": In(1),
             "moving": In(1),
+            "owed": In(1),
             "quiet": In(1),
             "transfer": In(1),
             "clear": Out(1),
@@ -90,7 +93,7 @@ class Supervisor(wiring.Component):
         silent = Signal(32)
         bitten = Signal()
         m.d.comb += bitten.eq(self.watchdog.any() & (silent == self.watchdog))
-        with m.If(self.quiet | self.transfer):
+        with m.If(~self.owed | self.transfer):
             m.d.sync += silent.eq(0)
         with m.Elif(~bitten):
             m.d.sync += silent.eq(silent + 1)

@@ -161,7 +161,8 @@ class Engine(wiring.Component):
                 m.d.comb += supervisor.waiting.eq(entry.index)
 
         in_array = Cat(array.busy[s] | array.streaming[s] | sequencers[s].busy for s in slabs).any()
-        on_bus = axi_read.load.busy | axi_read.fetch.busy | load.unit.busy | drain.unit.busy
+        owed = axi_read.load.busy | axi_read.fetch.busy | drain.owed
+        in_units = load.unit.busy | drain.unit.busy | owed
         held = Cat(queue.held for queue in units).any()
         steps = Cat(queue.o.valid & queue.o.ready for queue in units).any() | (dispatcher.i.valid & dispatcher.i.ready)
         transfers = [
@@ -173,9 +174,10 @@ class Engine(wiring.Component):
             supervisor.start.eq(registers.start),
             supervisor.reset.eq(registers.reset),
             supervisor.watchdog.eq(registers.watchdog),
-            supervisor.finished.eq(fetch.done & ~held & ~in_array & ~on_bus),
-            supervisor.moving.eq(in_array | on_bus | steps),
-            supervisor.quiet.eq(~in_array & ~on_bus & ~(fetch.busy & supervisor.abort)),
+            supervisor.finished.eq(fetch.done & ~held & ~in_array & ~in_units),
+            supervisor.moving.eq(in_array | in_units | steps),
+            supervisor.owed.eq(owed),
+            supervisor.quiet.eq(~in_array & ~in_units & ~(fetch.busy & supervisor.abort)),
             supervisor.transfer.eq(Cat(transfers).any()),
             fetch.start.eq(supervisor.begin),
             fetch.program.eq(registers.program),

@@ -1,0 +1,110 @@
+"""Programs for the whole engine, instruction by instruction, and the random ones that its tests run."""
+
+from random import Random
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cleave.config import EngineConfig
+from cleave.engine.isa import Destination, Opcode, Output, Unit, encode, slab_bit
+
+PROGRAM = 2**18
+"""Byte offset of the program in the window."""
+
+MEMORY = 2**19
+"""Bytes of the window."""
+
+
+class Instruction(NamedTuple):
+    """An instruction by its fields."""
+
+    opcode: Opcode
+    fields: dict[str, int]
+
+
+def load(destination: Destination = Destination.MOVING, /, **fields: int) -> Instruction:
+    """One byte into slab 0, unless fields say otherwise."""
+    slabs = {} if destination == Destination.PARAMETERS else {"slabs": 1}
+    return Instruction(Opcode.LOAD, {"destination": destination, "rows": 1, "row_bytes": 1, **slabs, **fields})
+
+
+def matmul(**fields: int) -> Instruction:
+    """One row on slab 0, unless fields say otherwise."""
+    return Instruction(Opcode.MATMUL, {"count": 1, "rows": 1, "passes": 1, **fields})
+
+
+def drain(output: Output = Output.INT32, /, **fields: int) -> Instruction:
+    """One accumulator of slab 0 to byte 0, unless fields say otherwise."""
+    place = {"memory": 1} if output == Output.MOVING else {}
+    return Instruction(Opcode.DRAIN, {"output": output, "rows": 1, "columns": 1, **place, **fields})
+
+
+def place(memory: NDArray[np.uint8], program: list[Instruction], offset: int = PROGRAM) -> tuple[int, int]:
+    """Write a program into the window; give its offset and length, what `run` takes."""
+    code = b"".join(encode(opcode, **fields) for opcode, fields in program)
+    memory[offset : offset + len(code)] = np.frombuffer(code, np.uint8)
+    return offset, len(program)
+
+
+def banks(config: EngineConfig) -> list[Instruction]:
+    """Fill all moving and stationary banks from memory, each slab's differently, and overwrite all accumulators.
+
+    Each slab's MATMULs wait for the loads; the rest of a program needs no token for them.
+    """
+    array = config.array
+    every_slab = sum(slab_bit(s) for s in range(array.slabs))
+    width = array.slabs * array.rows
+    tiles = config.stationary_depth // array.load_cycles
+    loads = [load(rows=config.moving_depth, row_bytes=width, stride=width)]
+    loads += [
+        load(Destination.STATIONARY, address=tile * array.load_cycles, rows=width, row_bytes=array.columns,
+             memory=2**16 + tile * width * array.columns, stride=array.columns)
+        for tile in range(tiles)
+    ]  # fmt: skip
+    loads[-1].fields["signal"] = every_slab
+    rows = min(config.accumulator_depth, config.moving_depth)
+    clears = [
+        matmul(first=s, rows=min(rows, config.accumulator_depth - start), accumulator=start,
+               wait=0 if start else 1 << Unit.LOAD)
+        for s in range(array.slabs) for start in range(0, config.accumulator_depth, rows)
+    ]  # fmt: skip
+    return [*loads, *clears]
+
+
+def results(config: EngineConfig) -> list[Instruction]:
+    """Drain all accumulators of every slab to the window's bytes from 0 on, when each slab has given a token."""
+    array = config.array
+    size = config.accumulator_depth * array.columns * 4
+    return [
+        drain(slab=s, rows=config.accumulator_depth, columns=array.columns, memory=s * size, stride=array.columns * 4,
+              wait=slab_bit(s))
+        for s in range(array.slabs)
+    ]  # fmt: skip
+
+
+def random_matmuls(config: EngineConfig, rng: Random, count: int) -> list[Instruction]:
+    """Draw MATMULs on random partitions, most of them short and into few accumulator rows; end with one per slab."""
+    array = config.array
+    tiles = config.stationary_depth // array.load_cycles
+    program = []
+    for number in range(count + array.slabs):
+        ends = number - count
+        first = rng.randrange(array.slabs) if ends < 0 else ends
+        rows = rng.choice([1, 1, 1, 2, 2, 3, 4, 6, min(12, config.accumulator_depth // 2)])
+        passes = rng.choice([1, 1, 2, 3, 6])
+        step = min(rng.choice([0, 0, 0, 1, 2]), (config.accumulator_depth - rows) // passes)
+        span = rng.choice([4, config.accumulator_depth])
+        program.append(matmul(
+            first=first,
+            count=rng.randint(1, array.slabs - first) if ends < 0 else 1,
+            rows=rows, passes=passes,
+            moving=rng.randrange(config.moving_depth - rows - 2 * passes), moving_step=rng.randrange(3),
+            stationary=rng.randrange(tiles - passes) * array.load_cycles,
+            stationary_step=rng.randrange(2) * array.load_cycles,
+            accumulator=rng.randrange(max(1, min(span, config.accumulator_depth) - rows - step * (passes - 1) + 1)),
+            accumulator_step=step, accumulate_first=rng.randrange(2), accumulate_rest=rng.randrange(2),
+            signal=0 if ends < 0 else 1 << Unit.DRAIN,
+            row_macs=rng.randrange(2**20), last_row_macs=rng.randrange(2**20),
+        ))  # fmt: skip
+    return program

@@ -1,0 +1,48 @@
+"""Random programs of MATMULs on random partitions: the RTL's accumulators equal the machine's, bit for bit.
+
+Passes of one or two rows into the same accumulators, cuts that change with every instruction, and slabs that run ahead
+of each other: whatever the order in time, the result is that of the program's order.
+"""
+
+from collections.abc import Iterator
+from random import Random
+
+import numpy as np
+import pytest
+
+from cleave.config import ArrayConfig, EngineConfig
+from cleave.engine.isa import Counter
+from cleave.model.machine import Machine
+from cleave.sim import Simulator
+from tb.engine.programs import MEMORY, banks, place, random_matmuls, results
+
+ARRAYS = {
+    "short_tiles": ArrayConfig(slabs=3, rows=8, columns=3, dot=4, load_rows=4),
+    "staged": ArrayConfig(slabs=4, rows=4, columns=5, dot=1, multiply_stages=2),
+}
+PROGRAMS = 40
+
+
+@pytest.fixture(scope="module", params=ARRAYS)
+def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    config = EngineConfig(
+        ARRAYS[request.param], moving_depth=64, stationary_depth=64, accumulator_depth=24, axi_data_width=64, bank_columns=2
+    )
+    with Simulator(config, memory_bytes=MEMORY, latency=3) as simulator:
+        yield simulator
+
+
+def test_random_partitions(simulator: Simulator, seed: int) -> None:
+    rng = Random(seed)
+    config = simulator.config
+    for number in range(PROGRAMS):
+        simulator.memory[:] = np.random.default_rng(seed + number).integers(0, 256, MEMORY, np.uint8)
+        program = [*banks(config), *random_matmuls(config, rng, 150), *results(config)]
+        window = place(simulator.memory, program)
+        machine = Machine(config, simulator.memory.copy())
+        machine.run(*window)
+        counters = simulator.run(*window).counters
+        np.testing.assert_array_equal(simulator.memory, machine.memory)
+        assert counters[Counter.USEFUL_MACS] == machine.useful_macs
+        slab_cycles = sum(value for counter, value in counters.items() if counter >= Counter.STREAMING)
+        assert slab_cycles == config.array.slabs * counters[Counter.CYCLES]
