@@ -64,7 +64,7 @@ class Slab(wiring.Component):
     written : Out(1), signal : Out(2)
         A row's last column is written; after the last row of an instruction, the units to give a token to.
     busy : Out(1)
-        Rows are on their way.
+        Rows are on their way, or a tile is being written.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -117,13 +117,14 @@ class Slab(wiring.Component):
 
         # Stationary operands and controls: column c is c cycles behind.
         swaps = ripple(m, "swap", start.valid, array.columns)
-        tiles = ripple(m, "tile", self._load(m, load), array.columns + MEMORY_LATENCY)
+        tile = self._load(m, load)
+        tiles = ripple(m, "tile", tile, array.columns + MEMORY_LATENCY)
         for c, stationary in enumerate(self._stationary(m, platform, tiles)):
-            tile = tiles[c + MEMORY_LATENCY]
+            written = tiles[c + MEMORY_LATENCY]
             m.d.comb += [
                 columns[c].swap.eq(swaps[c]),
-                columns[c].write.eq(tile.valid),
-                columns[c].index.eq(tile.index),
+                columns[c].write.eq(written.valid),
+                columns[c].index.eq(written.index),
                 columns[c].stationary.eq(stationary),
             ]
 
@@ -151,7 +152,7 @@ class Slab(wiring.Component):
             m.d.sync += left.eq(flight)
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
-        m.d.comb += self.busy.eq(left != 0)
+        m.d.comb += self.busy.eq((left != 0) | tile.valid)
         return m
 
     def _pass_south(

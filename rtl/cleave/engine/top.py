@@ -71,7 +71,7 @@ class Engine(wiring.Component):
         m.submodules.counters = counters = Counters(config)
         m.submodules.array = array = share(platform, Array(config))
 
-        # All that a soft reset clears. The array is not among it: once no row is on its way, nothing in it matters.
+        # All that a soft reset clears. The array is not among it: once it is not busy, nothing in it matters.
         clear = Signal()
         cleared = {
             "axi_read": (axi_read := AxiRead(config)),
