@@ -1,0 +1,107 @@
+"""The merged dot product: products, incoming sum and sign corrections in one tree, and one adder at its end."""
+
+from amaranth.hdl import Cat, Elaboratable, Module, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .adders import ADDERS
+from .board import Board
+from .heap import BitHeap
+from .products import PRODUCTS, add_product
+from .reduction import REDUCTIONS
+
+__all__ = ["DotProduct"]
+
+
+class DotProduct(wiring.Component):
+    """Sum of signed products and of a number that arrives `stages` cycles after the factors::
+
+        total(t + stages) = addend(t + stages) + sum over i of a[i](t) * b[i](t), modulo 2**width
+
+    Latency from a and b `stages`, from `addend` 0 cycles; one dot product a cycle. The last register holds the tree's two
+    rows, to which one level of full adders then adds the addend; earlier ones cut the tree into parts of as many levels.
+
+    With `baugh_wooley`, dot * p * q AND and, whatever the reduction, at most dot * p * q + c full adders before the last
+    addition turns two rows into one (with a full adder for each bit), where c is the number of ones in the constant
+    dot * (2**(p - 1) + 2**(q - 1) - 2**(p + q - 1)) mod 2**width; `cell_counts` lists them. Depth: those of products, plan and
+    adder, in sequence. Source: E. Swartzlander, "Merged arithmetic", 1980.
+
+    Parameters
+    ----------
+    dot
+        Products.
+    p, q
+        Bits of each a and b.
+    width
+        Bits of the sum.
+    products, reduction, adder
+        One each of `PRODUCTS`, `REDUCTIONS` and `ADDERS`.
+    stages
+        Registers on the way from the factors to the sum.
+
+    Members
+    -------
+    a : In(p * dot), b : In(q * dot)
+        Factors, number 0 lowest.
+    addend : In(signed(width)), total : Out(signed(width))
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive (`stages`: negative) or a kind unknown.
+    """
+
+    def __init__(
+        self,
+        dot: int,
+        p: int,
+        q: int,
+        width: int,
+        *,
+        products: str = "baugh_wooley",
+        reduction: str = "dadda",
+        adder: str = "brent_kung",
+        stages: int = 0,
+    ) -> None:
+        for name, value, least in [("dot", dot, 1), ("p", p, 1), ("q", q, 1), ("width", width, 1), ("stages", stages, 0)]:
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, not {value}")
+        for kind, allowed in [(products, PRODUCTS), (reduction, REDUCTIONS), (adder, ADDERS)]:
+            if kind not in allowed:
+                raise ValueError(f"a kind here must be one of {', '.join(allowed)}, not {kind!r}")
+        self.dot, self.p, self.q, self.width = dot, p, q, width
+        self.products, self.reduction, self.adder, self.stages = products, reduction, adder, stages
+        super().__init__({
+            "a": In(p * dot),
+            "b": In(q * dot),
+            "addend": In(signed(width)),
+            "total": Out(signed(width)),
+        })
+
+    @property
+    def shared_name(self) -> str:
+        return "_".join(map(str, [
+            "dot", self.dot, self.p, self.q, self.width, self.products, self.reduction, self.adder, self.stages,
+        ]))  # fmt: skip
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        board = Board(m, platform)
+        heap = BitHeap(self.width)
+        for i in range(self.dot):
+            a, b = self.a.word_select(i, self.p).as_signed(), self.b.word_select(i, self.q).as_signed()
+            add_product(board, heap, self.products, a, b)
+        if self.stages == 0:
+            heap.add_number([*self.addend])
+        plan = heap.plan(self.reduction)
+        cuts = [round(len(plan) * (stage + 1) / self.stages) for stage in range(self.stages)]
+        for done in range(len(plan) + 1):
+            for _ in range(cuts.count(done)):
+                heap.register(board)
+            if done < len(plan):
+                heap.compress(board, plan[done])
+        if self.stages:
+            heap.add_number([*self.addend])
+            heap.reduce(board, self.reduction)
+        board.connect((self.total, Cat(*heap.total(board, self.adder)).as_signed()))
+        return m

@@ -1,0 +1,132 @@
+"""The bit heap: weighted bits in columns, whatever they come from, which one tree and one adder sum up."""
+
+from collections.abc import Sequence
+from itertools import islice
+
+from amaranth.hdl import Cat, Const, Value
+
+from .adders import Adder
+from .board import ONE, ZERO, Board
+from .reduction import REDUCTIONS
+
+__all__ = ["BitHeap"]
+
+
+class BitHeap:
+    """Bits of weights 2**0 to 2**(width - 1), whose sum modulo 2**width is wanted.
+
+    Signs cost no bits: a bit of negative weight is added inverted, which is one too much, and all that is too much meets in
+    one constant. Of the constant, only the ones become bits, and an adder with a constant input is a simpler one
+    (`Board.add`). Source: F. de Dinechin et al., "Arithmetic core generation using bit heaps", 2013.
+
+    N bits without constants in S non-empty columns become S by N - S - D full adders, where D counts the carries that fall out at
+    the top, their adders being two XOR; half adders leave the number of bits as it is. So no tree has fewer full adders
+    than another by more than its half adders do in the columns above.
+
+    Parameters
+    ----------
+    width
+        Columns; what overflows them is dropped.
+
+    Attributes
+    ----------
+    columns
+        Bits of each column, the earliest first.
+    constant
+        Known part of the sum, modulo 2**width.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.columns: list[list[Value]] = [[] for _ in range(width)]
+        self.constant = 0
+
+    @property
+    def heights(self) -> list[int]:
+        """Bits of each column, those of the constant among them."""
+        return [len(column) + (self.constant >> weight & 1) for weight, column in enumerate(self.columns)]
+
+    def add_constant(self, value: int) -> None:
+        """Add a known number."""
+        self.constant = (self.constant + value) % 2**self.width
+
+    def add_bit(self, weight: int, bit: Value) -> None:
+        """Add bit * 2**weight."""
+        if isinstance(bit, Const):
+            self.add_constant(bit.value << weight)
+        elif weight < self.width:
+            self.columns[weight].append(bit)
+
+    def subtract_bit(self, weight: int, bit: Value) -> None:
+        """Add -bit * 2**weight, as its complement less one."""
+        if weight < self.width - 1:
+            self.add_bit(weight, ~bit)
+            self.add_constant(-1 << weight)
+        else:
+            self.add_bit(weight, bit)  # where 1 and -1 are the same
+
+    def add_number(self, bits: Sequence[Value], weight: int = 0, *, is_signed: bool = False) -> None:
+        """Add a number times 2**weight; a signed one's top bit counts as negative, instead of being repeated."""
+        for position, bit in enumerate(bits, weight):
+            if is_signed and position == weight + len(bits) - 1:
+                self.subtract_bit(position, bit)
+            else:
+                self.add_bit(position, bit)
+
+    def plan(self, reduction: str) -> list[list[tuple[int, int]]]:
+        """Give the levels of adders that leave at most two bits in a column, by one of `REDUCTIONS`."""
+        return REDUCTIONS[reduction](self.heights)
+
+    def compress(self, board: Board, level: list[tuple[int, int]]) -> None:
+        """Apply one level of a plan."""
+        columns = [[ONE] * (self.constant >> weight & 1) + column for weight, column in enumerate(self.columns)]
+        taken = [3 * full + 2 * half for full, half in level]
+        self.constant, self.columns = 0, [[] for _ in range(self.width)]
+        for weight, (column, count) in enumerate(zip(columns, taken, strict=True)):
+            for bit in column[count:]:
+                self.add_bit(weight, bit)
+        for weight, (column, (full, half)) in enumerate(zip(columns, level, strict=True)):
+            bits = iter(column)
+            for size in [3] * full + [2] * half:
+                some = list(islice(bits, size))
+                if weight == self.width - 1:
+                    self.add_bit(weight, board.parity(*some))
+                else:
+                    total, carry = board.add(*some)
+                    self.add_bit(weight, total)
+                    self.add_bit(weight + 1, carry)
+
+    def register(self, board: Board) -> None:
+        """Hold all bits for a cycle."""
+        self.columns = [[board.register(bit) for bit in column] for column in self.columns]
+
+    def reduce(self, board: Board, reduction: str) -> None:
+        """Compress until no column has more than two bits."""
+        for level in self.plan(reduction):
+            self.compress(board, level)
+
+    def rows(self) -> tuple[list[Value], list[Value]]:
+        """Give the sum as two numbers of `width` bits.
+
+        Raises
+        ------
+        ValueError
+            If a column has more than two bits.
+        """
+        if max(self.heights) > 2:
+            raise ValueError(f"a heap is at most 2 high when it is two numbers, not {max(self.heights)}")
+        pairs = []
+        for weight, column in enumerate(self.columns):
+            bits = column + [ONE] * (self.constant >> weight & 1)
+            pairs.append((bits + [ZERO, ZERO])[:2])
+        return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+    def total(self, board: Board, adder: str) -> list[Value]:
+        """Add the two rows, from the lowest column that has two bits on, by one of `ADDERS`."""
+        a, b = self.rows()
+        low = next((weight for weight, bit in enumerate(b) if bit is not ZERO), self.width)
+        if low == self.width:
+            return a
+        last = board.place(Adder(self.width - low, adder))
+        board.connect((last.a, Cat(*a[low:])), (last.b, Cat(*b[low:])))
+        return [*a[:low], *last.total]

@@ -1,0 +1,57 @@
+"""Reduction plans: how many adders compress each column of a bit heap, level by level, as data.
+
+A level is a list of (full, half): the full and half adders of each column, which all work at once; an adder's sum stays in
+its column and its carry enters the next, both for the level after. The top column's carries fall out.
+"""
+
+from collections.abc import Callable
+
+__all__ = ["Level", "REDUCTIONS", "dadda", "wallace", "after"]
+
+Level = list[tuple[int, int]]
+
+
+def dadda(heights: list[int]) -> list[Level]:
+    """Compress as late as the least number of levels allows.
+
+    Levels: the number of terms of 2, 3, 4, 6, 9, 13, 19, 28, 42, 63 ... (each the floor of 1.5 times the one before) that are
+    less than the highest column. Half adders: at most one per column and level, where a column is one too high. Source:
+    L. Dadda, "Some schemes for parallel multipliers", 1965.
+    """
+    targets = [2]
+    while targets[-1] < max(heights, default=0):
+        targets.append(targets[-1] * 3 // 2)
+    plan = []
+    for target in reversed(targets[:-1]):
+        level: Level = []
+        carries = 0
+        for height in heights:
+            excess = max(0, height + carries - target)
+            level.append((excess // 2, excess % 2))
+            carries = sum(level[-1])
+        plan.append(level)
+        heights = after(heights, level)
+    return plan
+
+
+def wallace(heights: list[int]) -> list[Level]:
+    """Compress every column as much as possible in every level: three bits by a full adder, two left over by a half adder.
+
+    As many levels as `dadda` or one more, and more half adders, but the last addition is shorter. Source: C. Wallace, "A
+    suggestion for a fast multiplier", 1964.
+    """
+    plan = []
+    while max(heights, default=0) > 2:
+        level = [divmod(height, 3) for height in heights]
+        plan.append([(full, int(rest == 2)) for full, rest in level])
+        heights = after(heights, plan[-1])
+    return plan
+
+
+REDUCTIONS: dict[str, Callable[[list[int]], list[Level]]] = {"dadda": dadda, "wallace": wallace}
+
+
+def after(heights: list[int], level: Level) -> list[int]:
+    """Give the heights that a level leaves."""
+    carries = [0, *(full + half for full, half in level[:-1])]
+    return [height - 2 * full - half + carry for height, (full, half), carry in zip(heights, level, carries, strict=True)]
