@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from cleave.config import ArrayConfig, EngineConfig
-from cleave.engine.isa import Counter
+from cleave.engine.isa import Counter, Unit, slab_bit
 from cleave.model.machine import Machine
 from cleave.sim import Simulator
-from tb.engine.programs import MEMORY, banks, place, random_matmuls, results
+from tb.engine.programs import MEMORY, Instruction, banks, drain, matmul, place, random_matmuls, results
 
 ARRAYS = {
     "short_tiles": ArrayConfig(slabs=3, rows=8, columns=3, dot=4, load_rows=4),
@@ -46,3 +46,28 @@ def test_random_partitions(simulator: Simulator, seed: int) -> None:
         assert counters[Counter.USEFUL_MACS] == machine.useful_macs
         slab_cycles = sum(value for counter, value in counters.items() if counter >= Counter.STREAMING)
         assert slab_cycles == config.array.slabs * counters[Counter.CYCLES]
+
+
+def test_drains_beside_passes(simulator: Simulator, seed: int) -> None:
+    """The drain reads accumulators while passes add to others in the same bank, neither disturbing the other."""
+    config = simulator.config
+    array, half = config.array, config.accumulator_depth // 2
+    simulator.memory[:] = np.random.default_rng(seed).integers(0, 256, MEMORY, np.uint8)
+    program = banks(config)
+    for s in range(array.slabs):
+        # The upper half of the bank is finished; the lower half is added to for as long as the upper is drained.
+        work = {"first": s, "rows": half, "moving_step": 1, "accumulate_first": 1, "accumulate_rest": 1}
+        program += [
+            matmul(**work, accumulator=half, passes=3, signal=1 << Unit.DRAIN),
+            matmul(**work, passes=40),
+            drain(slab=s, accumulator=half, rows=half, columns=array.columns, memory=s * 4096, stride=array.columns * 4,
+                  wait=slab_bit(s)),
+        ]  # fmt: skip
+    program += [matmul(first=s, moving=s, signal=1 << Unit.DRAIN) for s in range(array.slabs)]
+    size = config.accumulator_depth * array.columns * 4
+    program += [Instruction(d.opcode, d.fields | {"memory": 2**15 + s * size}) for s, d in enumerate(results(config))]
+    window = place(simulator.memory, program)
+    machine = Machine(config, simulator.memory.copy())
+    machine.run(*window)
+    simulator.run(*window)
+    np.testing.assert_array_equal(simulator.memory, machine.memory)
