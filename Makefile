@@ -40,8 +40,9 @@ bench-array: $(READY)
 numbers: $(READY)
 	@mkdir -p out
 	@$(BIN)/cleave run --json out/run.json
+	@$(BIN)/python scripts/bench_array.py --json out/bench_array.json
 	@$(BIN)/python scripts/bench_sim.py --json out/bench_sim.json
-	@$(BIN)/python scripts/readme_numbers.py out/run.json out/bench_sim.json
+	@$(BIN)/python scripts/readme_numbers.py out/run.json out/bench_array.json out/bench_sim.json
 
 verilog: $(READY)
 	@$(BIN)/cleave verilog --config $(CONFIG) -o out
