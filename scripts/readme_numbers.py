@@ -15,8 +15,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 START, END = "<!-- numbers -->\n", "<!-- /numbers -->"
 BASELINES = {
-    "monolithic_same_port": "monolithic, same stationary port",
-    "monolithic_same_bandwidth": "monolithic, same stationary bandwidth",
+    "monolithic_same_port": "same stationary port",
+    "monolithic_same_bandwidth": "same total bandwidth",
 }
 
 Row = tuple[str, ...]
@@ -40,7 +40,8 @@ def numbers(run: dict[str, Any], array: dict[str, Any], speeds: list[dict[str, A
         (
             f"array utilisation, {work['workload']}",
             percent(work["split_array_utilisation"]),
-            " / ".join(percent(work[f"{name}_array_utilisation"]) for name in BASELINES),
+            "monolithic: "
+            + ", ".join(f"{percent(work[f'{name}_array_utilisation'])} {port}" for name, port in BASELINES.items()),
             f"RTL counters, `{shape}`, operands resident",
         )
         for work in array["workloads"]
