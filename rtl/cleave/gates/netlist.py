@@ -2,34 +2,34 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.lib import wiring
 
 from ..export import convert
 
-__all__ = ["Cell", "Netlist", "Net"]
+__all__ = ["Cell", "Net", "Netlist", "netlist", "netlists"]
 
 Net = int | str
 """A net's number, or the constant "0" or "1"."""
 
-GATES: dict[str, tuple[tuple[str, ...], Callable[..., int]]] = {
-    "$_NOT_": (("A",), lambda ones, a: a ^ ones),
-    "$_AND_": (("A", "B"), lambda _, a, b: a & b),
-    "$_OR_": (("A", "B"), lambda _, a, b: a | b),
-    "$_XOR_": (("A", "B"), lambda _, a, b: a ^ b),
-    "$_MUX_": (("A", "B", "S"), lambda ones, a, b, s: (a & (s ^ ones)) | (b & s)),
-}
-"""Inputs of each gate, in order, and its function of all ones and the inputs; the output is `Y`."""
-
 REGISTER = "$_DFF_P_"
+GATES: dict[str, tuple[tuple[str, ...], str, Callable[..., int]]] = {
+    "$_NOT_": (("A",), "Y", lambda ones, a: a ^ ones),
+    "$_AND_": (("A", "B"), "Y", lambda _, a, b: a & b),
+    "$_OR_": (("A", "B"), "Y", lambda _, a, b: a | b),
+    "$_XOR_": (("A", "B"), "Y", lambda _, a, b: a ^ b),
+    "$_MUX_": (("A", "B", "S"), "Y", lambda ones, a, b, s: (a & (s ^ ones)) | (b & s)),
+    REGISTER: (("D",), "Q", lambda _, d: d),
+}
+"""Input pins of each gate, its output pin, and its function of all ones and the inputs."""
+
 KEPT = ("fa", "ha", "hap")
 """Adders, which stay cells of their own unless the netlist is flat."""
-
-_TOP = "netlist"
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,9 @@ class Cell:
     outputs: dict[str, tuple[Net, ...]]
 
 
+@dataclass(frozen=True)
 class Netlist:
     """What a component becomes when Yosys has flattened it to gates of one and two inputs, without any optimisation.
-
-    Parameters
-    ----------
-    component
-        Anything that can be exported; its only clock is `sync`.
-    keep
-        Shared names, or beginnings of them, whose modules stay cells. Kinds are then the shared names.
 
     Attributes
     ----------
@@ -57,25 +51,11 @@ class Netlist:
         Nets of each port, least significant first.
     cells
         In an order in which every cell comes after those that it reads; registers come after their data, too.
-
-    Raises
-    ------
-    ValueError
-        If there is a loop.
     """
 
-    def __init__(self, component: wiring.Component, *, keep: tuple[str, ...] = KEPT) -> None:
-        text = convert(component, _TOP).rtlil
-        for name in keep:
-            text = text.replace(f"module \\{_TOP}_{name}", f"attribute \\keep_hierarchy 1\nmodule \\{_TOP}_{name}")
-        script = f"read_rtlil <<rtlil\n{text}\nrtlil\nhierarchy -top {_TOP}\nproc\nflatten -noscopeinfo\nsimplemap\nopt_clean\nwrite_json"
-        # Yosys warns of processes in general; what matters here is what comes out.
-        answer = find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], script, ignore_warnings=True)
-        modules = json.loads(answer)["modules"]
-        ports = {name: port for name, port in modules[_TOP]["ports"].items() if name not in ("clk", "rst")}
-        self.inputs = {name: tuple(port["bits"]) for name, port in ports.items() if port["direction"] == "input"}
-        self.outputs = {name: tuple(port["bits"]) for name, port in ports.items() if port["direction"] == "output"}
-        self.cells = _sorted([_cell(cell, modules) for cell in modules[_TOP]["cells"].values()])
+    inputs: dict[str, tuple[Net, ...]]
+    outputs: dict[str, tuple[Net, ...]]
+    cells: list[Cell]
 
     @cached_property
     def drivers(self) -> dict[Net, Cell]:
@@ -108,27 +88,74 @@ class Netlist:
         ends = self.outputs if output is None else {output: self.outputs[output]}
         return max(at.get(net, 0) for nets in ends.values() for net in nets)
 
-    def evaluate(self, ones: int, **inputs: list[int]) -> dict[str, list[int]]:
-        """Evaluate many cases at once: bit k of each integer belongs to case k, and `ones` has a one for each case.
+    def solve(self, ones: int, **inputs: list[int]) -> dict[Net, int]:
+        """Give the value of every net in many cases at once: bit k of each integer belongs to case k.
 
-        Inputs and outputs are one integer per bit of the port. Registers pass their data on: what comes out is what a
-        pipeline gives when its inputs stand still.
+        Registers pass their data on: what comes out is what a pipeline gives when its inputs stand still. Nets behind kept
+        modules have no value.
 
-        Raises
-        ------
-        KeyError
-            If a module was kept: only flat netlists can be evaluated.
+        Parameters
+        ----------
+        ones
+            An integer with a one for each case.
+        inputs
+            One integer per bit of each port.
         """
         values: dict[Net, int] = {"0": 0, "1": ones}
         for name, nets in self.inputs.items():
             values.update(zip(nets, inputs[name], strict=True))
         for cell in self.cells:
-            if cell.kind == REGISTER:
-                values[cell.outputs["Q"][0]] = values[cell.inputs["D"][0]]
-            else:
-                names, function = GATES[cell.kind]
-                values[cell.outputs["Y"][0]] = function(ones, *(values[cell.inputs[name][0]] for name in names))
+            pins, output, function = GATES.get(cell.kind, ((), "", None))
+            if function is not None and all(cell.inputs[pin][0] in values for pin in pins):
+                values[cell.outputs[output][0]] = function(ones, *(values[cell.inputs[pin][0]] for pin in pins))
+        return values
+
+    def evaluate(self, ones: int, **inputs: list[int]) -> dict[str, list[int]]:
+        """Give the outputs' bits in many cases at once, see `solve`; only a netlist with nothing kept can do it."""
+        values = self.solve(ones, **inputs)
         return {name: [values[net] for net in nets] for name, nets in self.outputs.items()}
+
+
+def netlist(component: wiring.Component, *, keep: tuple[str, ...] = KEPT) -> Netlist:
+    """Give the netlist of one component, see `netlists`."""
+    return netlists([component], keep=keep)[0]
+
+
+def netlists(components: Sequence[wiring.Component], *, keep: tuple[str, ...] = KEPT) -> list[Netlist]:
+    """Give the netlists of components, whose only clock is `sync`, from one run of Yosys.
+
+    Parameters
+    ----------
+    keep
+        Shared names, or beginnings of them, whose modules stay cells. Kinds are then the shared names.
+
+    Raises
+    ------
+    ValueError
+        If there is a loop, or a cell that is no gate, such as an adder or a register with a reset.
+    """
+    texts = []
+    for number, component in enumerate(components):
+        name = f"netlist{number}"
+        text = convert(component, name).rtlil.replace("attribute \\top 1\n", "")
+        for kept in keep:
+            text = text.replace(f"module \\{name}_{kept}", f"attribute \\keep_hierarchy 1\nmodule \\{name}_{kept}")
+        texts.append(text)
+    passes = ["hierarchy", "proc", "flatten -noscopeinfo", "simplemap", "opt_clean", "write_json"]
+    script = "\n".join([f"read_rtlil <<rtlil\n{''.join(texts)}\nrtlil", *passes])
+    # Yosys warns of processes in general; what matters here is what comes out.
+    answer = find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], script, ignore_warnings=True)
+    modules = json.loads(answer)["modules"]
+    return [_netlist(f"netlist{number}", modules) for number in range(len(components))]
+
+
+def _netlist(name: str, modules: dict[str, Any]) -> Netlist:
+    ports: dict[str, dict[str, tuple[Net, ...]]] = {"input": {}, "output": {}}
+    for port, pins in modules[name]["ports"].items():
+        if port not in ("clk", "rst"):
+            ports[pins["direction"]][port] = tuple(pins["bits"])
+    cells = [_cell(cell, f"{name}_", modules) for cell in modules[name]["cells"].values()]
+    return Netlist(ports["input"], ports["output"], _sorted(cells))
 
 
 def _kind(name: str) -> str:
@@ -136,12 +163,17 @@ def _kind(name: str) -> str:
     return REGISTER if name == "register" else gate if gate in GATES else name
 
 
-def _cell(cell: dict, modules: dict) -> Cell:
+def _cell(cell: dict[str, Any], prefix: str, modules: dict[str, Any]) -> Cell:
     kind = cell["type"]
-    directions = cell.get("port_directions") or {name: port["direction"] for name, port in modules[kind]["ports"].items()}
+    if kind in modules:
+        directions = {name: port["direction"] for name, port in modules[kind]["ports"].items()}
+    elif kind in GATES:
+        directions = cell["port_directions"]
+    else:
+        raise ValueError(f"a cell must be a gate, a register without reset or a kept module, not {kind}")
     nets = {name: tuple(bits) for name, bits in cell["connections"].items() if name not in ("C", "clk", "rst")}
     return Cell(
-        kind.removeprefix(f"{_TOP}_"),
+        kind.removeprefix(prefix),
         {name: bits for name, bits in nets.items() if directions[name] == "input"},
         {name: bits for name, bits in nets.items() if directions[name] == "output"},
     )
