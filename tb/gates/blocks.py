@@ -135,10 +135,11 @@ def one_hot(words: int, width: int) -> Block:
 
 
 def binary(words: int, width: int) -> Block:
+    """A power of 2 of words; `test_wide.py` has other numbers, where a select may be too high."""
     return Block(
-        {"select": max(1, (words - 1).bit_length())} | {f"w{i}": width for i in range(words)}, {"chosen": width},
+        {"select": (words - 1).bit_length()} | {f"w{i}": width for i in range(words)}, {"chosen": width},
         lambda board, select, *words: binary_mux(board, select, words),
-        lambda select, *words: np.choose(np.minimum(select, len(words) - 1), words),
+        lambda select, *words: np.choose(select, words),
     )  # fmt: skip
 
 

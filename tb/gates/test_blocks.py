@@ -72,8 +72,8 @@ def test_dot_product_shapes() -> None:
 
 
 def test_multiplexers() -> None:
-    prove(*(block(words, 2) for block, words in choices((blocks.one_hot, blocks.binary), range(1, 6))))
-    prove(blocks.binary(9, 1))
+    prove(*(blocks.one_hot(words, 2) for words in range(1, 6)))
+    prove(*(blocks.binary(words, width) for words, width in ((2, 3), (4, 2), (8, 1), (8, 2))))
 
 
 def test_crossbar() -> None:

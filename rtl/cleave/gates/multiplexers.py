@@ -21,7 +21,7 @@ def one_hot_mux(select: Value, words: Sequence[Value]) -> Value:
 
 
 def binary_mux(board: Board, select: Value, words: Sequence[Value]) -> Value:
-    """Give word number `select`; the last one, if there are fewer, for a number that is too high.
+    """Give word number `select`; some word, if there are fewer, for a number that is too high.
 
     For n words of w bits: (n - 1) * w two-way multiplexers; depth ceil(log2 n).
     """
