@@ -58,10 +58,10 @@ def _substitute(cell: Cell, pins: dict[str, list[int]], modulus: int) -> tuple[i
             raise NotConservedError(f"sum and carry weigh {weight} and {pins['carry'][0]}")
         return weight * (cell.kind == "hap"), [(net, weight) for net in inputs]
     if cell.kind.startswith("adder_"):
-        weights = pins["total"]
-        if any((weight - (weights[0] << i)) % modulus for i, weight in enumerate([*weights, 0])):
+        ladder = pins["total"]
+        if any((weight - (ladder[0] << i)) % modulus for i, weight in enumerate([*ladder, 0])):
             raise NotConservedError("the last adder's bits weigh 1 : 2 : 4 ..., and twice its top bit is beyond the sum")
-        return 0, [pair for port in ("a", "b") for pair in zip(cell.inputs[port], weights, strict=True)]
+        return 0, [pair for port in ("a", "b") for pair in zip(cell.inputs[port], ladder, strict=True)]
     if cell.kind == "$_NOT_":
         return pins["Y"][0], [(inputs[0], -pins["Y"][0])]
     if cell.kind == REGISTER:

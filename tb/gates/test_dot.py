@@ -27,7 +27,7 @@ def prove_dot(component: DotProduct) -> None:
     form, constant = weights(tree, "total")
     width, modulus = component.width, 1 << component.width
     for weight, net in enumerate(tree.inputs["addend"]):
-        assert form.pop(net) == 1 << weight, "the addend enters with its weight"
+        assert form.pop(net, 0) == 1 << weight, "the addend enters with its weight"
 
     factors = all_cases(P + Q)
     inputs = {"a": factors[:P] * component.dot, "b": factors[P:] * component.dot, "addend": [0] * width}
@@ -36,7 +36,8 @@ def prove_dot(component: DotProduct) -> None:
     owners = owners_of(tree, component)
     terms = [np.zeros(CASES, np.int64) for _ in range(component.dot)]
     for net, weight in form.items():
-        owner, = owners[net]
+        assert len(owners[net]) == 1, "each weighted bit is made of one product's factors"
+        (owner,) = owners[net]
         terms[owner] += unpack([values[net]], CASES) * weight
     for term in terms:
         rest = (term - wanted) % modulus
