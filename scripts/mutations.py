@@ -47,8 +47,8 @@ COMPILE = "tb/compile tb/model"
 
 MUTATIONS = [
     # Configuration.
-    Mutation("config.py", "2 * OPERAND_BITS + (self.rows - 1).bit_length()", "2 * OPERAND_BITS + (self.rows - 1).bit_length() - 2",
-             "partial sums too narrow for extreme operands", SLAB),
+    Mutation("config.py", "2 * OPERAND_BITS + (self.rows - 1).bit_length()", "2 * OPERAND_BITS + (self.rows - 1).bit_length() - 1",
+             "partial sums one bit too narrow for extreme operands", SLAB),
     # The array.
     Mutation("array/cell.py", "self.from_west.word_select(i, OPERAND_BITS).as_signed()", "self.from_west.word_select(i, OPERAND_BITS)",
              "moving operands without their sign", CELL),
@@ -57,7 +57,7 @@ MUTATIONS = [
     Mutation("array/cell.py", "enumerate(self.write):", "enumerate(reversed(self.write)):",
              "write groups of a cell swapped", CELL),
     Mutation("array/cell.py", "m.d.sync += held.eq(waiting)", "m.d.sync += held.eq(waiting & ~self.write.any().replicate(len(waiting)))",
-             "a swap loses the operands when the next are written in its cycle", SLAB),
+             "a swap loses the operands when the next are written in its cycle", CELL),
     Mutation("array/column.py", "self.index == row * groups + group", "self.index == row + group * config.cells",
              "stationary rows written into the wrong cells", SLAB),
     Mutation("array/column.py", "m.d.sync += swap_south.eq(swap)", "m.d.comb += swap_south.eq(swap)",
@@ -90,8 +90,8 @@ MUTATIONS = [
     Mutation("array/slab.py", "write = streaming & (current.below == 0)", "write = streaming",
              "every slab of a partition writes its accumulators", ARRAY),
     Mutation("array/slab.py", "row.signal.eq(Mux(write & (current.rows == 1), current.signal, 0))",
-             "row.signal.eq(Mux(write & (current.accumulator == start.p.accumulator), current.signal, 0))",
-             "a MATMUL's tokens are not given with its last row", ARRAY),
+             "row.signal.eq(Mux(write & (current.rows <= 2), current.signal, 0))",
+             "a MATMUL's tokens are given with its last but one row, too", SLAB),
     Mutation("array/slab.py", "(left != 0) | tile.valid", "left != 0",
              "a reset does not wait for a tile that is being written", RESTART),
     Mutation("array/seam.py", "Mux(self.add.fused, self.from_north, 0)", "self.from_north",
@@ -208,7 +208,7 @@ MUTATIONS = [
     Mutation("engine/counters.py", "[started.eq(0), elapsed.eq(0)]", "[elapsed.eq(0)]",
              "ARRAY_CYCLES run from the clear on", COUNTERS),
     Mutation("engine/top.py", "asked[unit].eq(Mux(leads, queue.o.p.wait, 0))", "asked[unit].eq(Mux(queue.o.valid, queue.o.p.wait, 0))",
-             "followers take tokens too", ARRAY),
+             "followers take tokens too", ERRORS),
     Mutation("engine/top.py", "dependencies.takes[unit].eq(port.command.valid & port.command.ready)",
              "dependencies.takes[unit].eq(port.command.valid)",
              "tokens are taken again in every cycle of waiting", ERRORS),

@@ -29,8 +29,11 @@ async def begin(dut: HierarchyObject) -> np.random.Generator:
 
 
 def operands(rng: np.random.Generator, *shape: int) -> NDArray[np.int8]:
-    """Draw INT8 operands, the extreme ones often."""
-    return rng.choice(EXTREMES, shape).astype(np.int8)
+    """Draw INT8 operands, the extreme ones often; a quarter of the first axis is all -128, for the largest sums."""
+    values = rng.choice(EXTREMES, shape).astype(np.int8)
+    if len(shape) > 1:
+        values[rng.random(shape[0]) < 0.25] = -128
+    return values
 
 
 def packed(values: NDArray[np.int8]) -> int:

@@ -42,6 +42,7 @@ async def passes(dut: HierarchyObject) -> None:
     start = 2 + ARRAY.load_cycles
     load, loaded = 1, -ARRAY.load_cycles
     accumulators: dict[int, tuple[int, int]] = {}
+    signals: dict[int, int] = {}  # what `signal` shows in the cycles in which a row's last column is written
     latency = 2 + ARRAY.cells + ARRAY.multiply_stages
     for number in range(PASSES):
         rows = int(rng.integers(1, 2 * ARRAY.load_cycles))
@@ -63,6 +64,7 @@ async def passes(dut: HierarchyObject) -> None:
                 sums[start + m + latency + c, c] = int(products[c]), fused, old
             if last:
                 accumulators[base + m] = (start + m, start + m)
+                signals[start + m + latency + ARRAY.columns - 1] = number % 4 if m == rows - 1 else 0
         loaded, before = load, start
         start = max(start + rows, before + ARRAY.load_cycles)
         load = max(before, loaded + ARRAY.load_cycles)
@@ -88,6 +90,8 @@ async def passes(dut: HierarchyObject) -> None:
                 assert signed(getattr(dut, f"sums_to_south__{c}")) == expected, (cycle, c)
                 written[cycle - latency - c, c] = expected
                 checked += 1
+        assert dut.written.value == (cycle in signals), cycle
+        assert dut.signal.value.to_unsigned() == signals.get(cycle, 0), cycle
         north_before = north
         await FallingEdge(dut.clk)
     assert checked == len(sums)

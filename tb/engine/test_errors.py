@@ -95,6 +95,16 @@ def test_deadlock(simulator: Simulator, waiting: Instruction) -> None:
     works(simulator)
 
 
+def test_a_token_is_taken_once_and_at_the_first_slab(simulator: Simulator) -> None:
+    give, fused = load(signal=slab_bit(0) | DRAIN), matmul(count=3, wait=LOAD)
+    drains = [drain(slab=1, memory=4 * i, wait=LOAD) for i in range(3)]
+    program = [*[give] * 3, *[fused] * 3, *drains]
+    assert simulator.run(*place(simulator.memory, program, PROGRAM)).status == Status.DONE
+    for taker in (drain(slab=1, wait=LOAD), *(matmul(first=s, wait=LOAD) for s in range(3))):
+        assert fails(simulator, *program, taker) == (Error.DEADLOCK, len(program))
+    works(simulator)
+
+
 @pytest.mark.parametrize("giver", [load(signal=slab_bit(1)), matmul(first=2, signal=LOAD), drain(signal=LOAD)])
 def test_token_overflow(simulator: Simulator, giver: Instruction) -> None:
     code, index = fails(simulator, *[giver] * 8)
