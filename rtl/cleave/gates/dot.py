@@ -14,17 +14,19 @@ __all__ = ["DotProduct"]
 
 
 class DotProduct(wiring.Component):
-    """Sum of signed products and of a number that arrives `stages` cycles after the factors::
+    """Sum of signed products and of a number that arrives `stages` cycles after the factors.
+
+    Combinational but for the registers of `stages`::
 
         total(t + stages) = addend(t + stages) + sum over i of a[i](t) * b[i](t), modulo 2**width
 
     Latency from a and b `stages`, from `addend` 0 cycles; one dot product a cycle. The last register holds the tree's two
     rows, to which one level of full adders then adds the addend; earlier ones cut the tree into parts of as many levels.
 
-    With `baugh_wooley`, dot * p * q AND and, whatever the reduction, at most dot * p * q + c full adders before the last
-    addition turns two rows into one (with a full adder for each bit), where c is the number of ones in the constant
-    dot * (2**(p - 1) + 2**(q - 1) - 2**(p + q - 1)) mod 2**width; `cell_counts` lists them. Depth: those of products, plan and
-    adder, in sequence. Source: E. Swartzlander, "Merged arithmetic", 1980.
+    With `baugh_wooley` and a ripple adder, dot * p * q AND and dot * p * q + c full adders, and less for each bit of the sum's top
+    column but one (an XOR instead) and for each one that meets a simpler adder; c is the number of ones in
+    dot * (2**(p - 1) + 2**(q - 1) - 2**(p + q - 1)) mod 2**(width - 1), the correction of all signs. Depth: an AND, the levels of
+    the reduction for dot * min(p, q) + 1 bits, the adder. Source: E. Swartzlander, "Merged arithmetic", 1980.
 
     Parameters
     ----------
@@ -91,17 +93,9 @@ class DotProduct(wiring.Component):
         for i in range(self.dot):
             a, b = self.a.word_select(i, self.p).as_signed(), self.b.word_select(i, self.q).as_signed()
             add_product(board, heap, self.products, a, b)
-        if self.stages == 0:
-            heap.add_number([*self.addend])
-        plan = heap.plan(self.reduction)
-        cuts = [round(len(plan) * (stage + 1) / self.stages) for stage in range(self.stages)]
-        for done in range(len(plan) + 1):
-            for _ in range(cuts.count(done)):
-                heap.register(board)
-            if done < len(plan):
-                heap.compress(board, plan[done])
         if self.stages:
-            heap.add_number([*self.addend])
-            heap.reduce(board, self.reduction)
+            heap.reduce(board, self.reduction, registers=self.stages)
+        heap.add_number([*self.addend])
+        heap.reduce(board, self.reduction)
         board.connect((self.total, Cat(*heap.total(board, self.adder)).as_signed()))
         return m

@@ -19,9 +19,10 @@ class BitHeap:
     one constant. Of the constant, only the ones become bits, and an adder with a constant input is a simpler one
     (`Board.add`). Source: F. de Dinechin et al., "Arithmetic core generation using bit heaps", 2013.
 
-    N bits without constants in S non-empty columns become S by N - S - D full adders, where D counts the carries that fall out at
-    the top, their adders being two XOR; half adders leave the number of bits as it is. So no tree has fewer full adders
-    than another by more than its half adders do in the columns above.
+    N bits become W, one a column, by N - W - D full adders, where D are those removed in the top column, by an XOR each. Half
+    adders leave the number of bits as it is: they only move bits, so the trees differ in their half adders and their delay.
+    A one of the constant is a bit like others, but its adder is a half adder with a carry in (`HalfAdderPlus`), and in the
+    top column it is an inverter.
 
     Parameters
     ----------
@@ -73,10 +74,6 @@ class BitHeap:
             else:
                 self.add_bit(position, bit)
 
-    def plan(self, reduction: str) -> list[list[tuple[int, int]]]:
-        """Give the levels of adders that leave at most two bits in a column, by one of `REDUCTIONS`."""
-        return REDUCTIONS[reduction](self.heights)
-
     def compress(self, board: Board, level: list[tuple[int, int]]) -> None:
         """Apply one level of a plan."""
         columns = [[ONE] * (self.constant >> weight & 1) + column for weight, column in enumerate(self.columns)]
@@ -100,10 +97,22 @@ class BitHeap:
         """Hold all bits for a cycle."""
         self.columns = [[board.register(bit) for bit in column] for column in self.columns]
 
-    def reduce(self, board: Board, reduction: str) -> None:
-        """Compress until no column has more than two bits."""
-        for level in self.plan(reduction):
-            self.compress(board, level)
+    def reduce(self, board: Board, reduction: str, *, registers: int = 0) -> None:
+        """Compress until no column has more than two bits, by one of `REDUCTIONS`.
+
+        Registers hold all bits after equal shares of the levels; the last one holds the two rows.
+        """
+        top = 1 << self.width - 1
+        if self.constant & top and self.columns[-1]:
+            self.constant -= top
+            self.columns[-1][0] = ~self.columns[-1][0]
+        plan = REDUCTIONS[reduction](self.heights)
+        cuts = [-(-len(plan) * stage // registers) for stage in range(1, registers + 1)]
+        for done in range(len(plan) + 1):
+            for _ in range(cuts.count(done)):
+                self.register(board)
+            if done < len(plan):
+                self.compress(board, plan[done])
 
     def rows(self) -> tuple[list[Value], list[Value]]:
         """Give the sum as two numbers of `width` bits.
@@ -118,7 +127,7 @@ class BitHeap:
         pairs = []
         for weight, column in enumerate(self.columns):
             bits = column + [ONE] * (self.constant >> weight & 1)
-            pairs.append((bits + [ZERO, ZERO])[:2])
+            pairs.append([*bits, ZERO, ZERO][:2])
         return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
     def total(self, board: Board, adder: str) -> list[Value]:
