@@ -96,7 +96,7 @@ def test_deadlock(simulator: Simulator, waiting: Instruction) -> None:
 
 
 def test_a_token_is_taken_once_and_at_the_first_slab(simulator: Simulator) -> None:
-    give, fused = load(signal=slab_bit(0) | DRAIN), matmul(count=3, wait=LOAD)
+    give, fused = load(address=3, signal=slab_bit(0) | DRAIN), matmul(count=3, wait=LOAD)
     drains = [drain(slab=1, memory=4 * i, wait=LOAD) for i in range(3)]
     program = [*[give] * 3, *[fused] * 3, *drains]
     assert simulator.run(*place(simulator.memory, program, PROGRAM)).status == Status.DONE
