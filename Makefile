@@ -1,7 +1,12 @@
 # Every target sets the environment up first; a second run changes nothing that is up to date.
 #   make run                     the main job: the digits network on the simulated RTL
 #   make test                    all tests;  make test PYTEST="-k seam -x"  passes options on
-#   make lint bench-sim verilog  checks, simulation speed, Verilog of the default configuration in out/
+#   make lint                    ruff, pyright, and whether docs/isa.md is up to date
+#   make bench-array bench-sim   utilisation of the array, speed of the simulator
+#   make numbers                 measures both and the main job, and writes README.md and docs/results.md
+#   make verilog CONFIG=large    Verilog into out/
+#   make mutate                  deliberate breaks of the design, and the tests that notice each
+#   make docs train lock clean   docs/isa.md, the digits network, the lock files anew; removes all that is made
 PYTHON ?=
 PYTEST ?=
 WORKERS ?= 2
@@ -10,7 +15,7 @@ BIN := .venv/bin
 READY := .venv/complete
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench-sim bench-array numbers verilog docs train lock clean
+.PHONY: help setup run test lint bench-sim bench-array mutate numbers verilog docs train lock clean
 
 help:
 	@sed -n '1,/^[^#]/s/^# \{0,1\}//p' Makefile
@@ -36,6 +41,9 @@ bench-sim: $(READY)
 
 bench-array: $(READY)
 	@$(BIN)/python scripts/bench_array.py
+
+mutate: $(READY)
+	@$(BIN)/python scripts/mutate.py
 
 numbers: $(READY)
 	@mkdir -p out

@@ -224,7 +224,8 @@ Copies `rows` rows of `row_bytes` bytes, `stride` apart, from memory into banks.
   fused partition, and with several bits set the same row goes to several partitions.
 - **Stationary**: one memory row is one row of W, at most `columns` bytes. Rows are cut into segments of one slab's
   `rows` rows, again j slabs further south. A bank word holds `load_rows` rows, a tile `rows / load_rows` words.
-- **Parameters**: records of 8 bytes for DRAIN, one per column: bias int32, multiplier uint16, shift uint16.
+- **Parameters**: records of 8 bytes for DRAIN, one per column: bias int32, multiplier uint16, shift uint16, of which
+  only the lowest 6 bits count.
 
 ## MATMUL
 
@@ -282,8 +283,9 @@ CYCLES.
 ## Errors
 
 The first error stops the engine: no unit starts anything more, what was begun on the bus is finished, and ERROR and
-ERROR_INSTRUCTION hold the code and the instruction. RESET recovers. Only after WATCHDOG may the bus still owe
-answers: the engine must then be reset together with its bus.
+ERROR_INSTRUCTION hold the code and the instruction. Tokens are taken before operands are checked, and checks are made by
+the part they concern: an instruction that breaks several rules is reported with one of their codes. RESET recovers. Only
+after WATCHDOG may the bus still owe answers: the engine must then be reset together with its bus.
 
 {values(Error)}
 

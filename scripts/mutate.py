@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from mutations import MUTATIONS, Mutation
 
@@ -63,7 +63,7 @@ def copy_sources(place: Path) -> None:
 def run_tests(place: Path, tests: str) -> Outcome:
     """Run a selection of tests on the sources in `place`, with a cache of compiled models of their own."""
     report = place / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--junitxml={report}"]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--timeout=300", f"--junitxml={report}"]
     environment = {
         **os.environ, "CLEAVE_CACHE": str(place / "cache"), "PYTHONPATH": str(place / "rtl"), "PYTHONDONTWRITEBYTECODE": "1",
         "PYTEST_ADDOPTS": f"--basetemp={place / 'temporary'}",
@@ -79,7 +79,7 @@ def run_tests(place: Path, tests: str) -> Outcome:
     seconds = time.monotonic() - begin
     if result.returncode == 0:
         return Outcome(passed=True, test="", message="", seconds=seconds)
-    cases = ElementTree.parse(report).iter("testcase") if report.exists() else ()  # noqa: S314 - pytest wrote it
+    cases = ET.parse(report).iter("testcase") if report.exists() else ()  # noqa: S314 - pytest wrote it
     for case in cases:
         failure = case.find("failure")
         if failure is not None:

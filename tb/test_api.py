@@ -86,6 +86,16 @@ def test_requantised(tiny: Engine) -> None:
     np.testing.assert_array_equal(result, requantise(sums, records, relu=False))
 
 
+def test_only_six_bits_of_a_shift_count(tiny: Engine) -> None:
+    a, b = operands(5, 9, 6)
+    sums = a.astype(np.int64) @ b.astype(np.int64)
+    records = np.zeros(6, RECORD)
+    records["bias"], records["multiplier"], records["shift"] = 2**20, 65535, [64, 65535, 64 + 20, 63, 0, 128 + 33]
+    result, _ = tiny.matmul(a, b, scale=records)
+    exact = (sums + 2**20) * 65535 / 2.0 ** (records["shift"] % 64)
+    np.testing.assert_array_equal(result, np.clip(np.rint(exact), -128, 127))
+
+
 def test_transposed_and_read_only_operands(tiny: Engine) -> None:
     a, b = operands(6, 5, 4)
     a, b = np.asfortranarray(a), b[:, ::-1]
@@ -122,6 +132,10 @@ BAD = [
     ([A, B], {"bias": [1, 2, 3, 4]}, ValueError, "bias must be given with scale"),
     ([A, B], {"relu": True}, ValueError, "relu must be given with scale"),
     ([A, B], {"scale": 0.0}, ValueError, "scale must be above 0"),
+    ([A, B], {"scale": 1e-30}, ValueError, "scale must be at least"),
+    ([A, B], {"partition": True}, TypeError, "partition must be a number of slabs, not True"),
+    ([A, B], {"partition": 1.5}, TypeError, "partition must be a number of slabs, not 1.5"),
+    ([A, B], {"scale": 1.0, "relu": "no"}, TypeError, "relu must be True or False, not 'no'"),
     ([A, B], {"scale": [1.0, 2.0]}, ValueError, r"scale must be one number or 4, one per column, not shape \(2,\)"),
     ([A, B], {"scale": 1.0, "bias": [1, 2]}, ValueError, r"bias must have 4 values, one per column, not shape \(2,\)"),
     ([A, B], {"scale": 1.0, "bias": [0.5] * 4}, TypeError, "bias must be integers, not float64"),
@@ -155,3 +169,10 @@ def test_a_problem_that_does_not_fit_the_memory() -> None:
         pytest.raises(ValueError, match="memory of 1000 bytes"),
     ):
         engine.matmul(*operands(30, 30, 30))
+
+
+def test_a_closed_engine_says_so() -> None:
+    engine = Engine("tiny", backend="rtl")
+    engine.close()
+    with pytest.raises(ValueError, match="must be open, not closed"):
+        engine.matmul(A, B)

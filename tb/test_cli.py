@@ -29,6 +29,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.save(tmp_path / "deep.npy", np.zeros((131072, 1), np.int8))
     np.save(tmp_path / "object.npy", np.array([[{}]], object), allow_pickle=True)
     (tmp_path / "text.npy").write_text("not an array")
+    (tmp_path / "header.npy").write_bytes((tmp_path / "a.npy").read_bytes().replace(b"(5, 6)", b"(5, 6"))
+    os.mkfifo(tmp_path / "fifo")
     (tmp_path / "empty.npy").write_bytes(b"")
     (tmp_path / "short.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-3])
     (tmp_path / "bad.toml").write_text("slabs = = 3")
@@ -71,6 +73,9 @@ def test_matmul(folder: Path, monkeypatch: pytest.MonkeyPatch, options: list[str
 
 
 BAD = {
+    "a.npy b.npy -o fifo": "must be a regular file that may be written",
+    "a.npy b.npy -o c.npy --stats c.npy": "--stats must be another file than --output",
+    "header.npy b.npy -o c.npy": "header.npy must be a .npy file of numbers",
     "a.npy b.npy": "Missing option '-o'",
     "a.npy": "Missing argument 'B'",
     "missing.npy b.npy -o c.npy": "missing.npy cannot be read: No such file",

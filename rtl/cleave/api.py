@@ -239,6 +239,10 @@ class Engine:
         """
         _check_operand("a", a)
         _check_operand("b", b)
+        if partition is not None and (isinstance(partition, bool) or not isinstance(partition, int | np.integer)):
+            raise TypeError(f"partition must be a number of slabs, not {partition!r}")
+        if not isinstance(relu, bool | np.bool_):
+            raise TypeError(f"relu must be True or False, not {relu!r}")
         if a.shape[1] != b.shape[0]:
             raise ValueError(f"a's columns must equal b's rows (K), not {a.shape[1]} and {b.shape[0]}")
         (m, k), n = a.shape, b.shape[1]

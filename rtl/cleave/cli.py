@@ -7,9 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from .files import replacing, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +38,8 @@ def output_file(_context: click.Context, _option: click.Parameter, path: Path | 
     if path is not None:
         if path.is_dir():
             raise click.BadParameter(f"{path} must be a file, not a folder")
+        if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
+            raise click.BadParameter(f"{path} must be a regular file that may be written, or not exist")
         if not path.parent.is_dir():
             raise click.BadParameter(f"the folder of {path} must exist: {path.parent} does not")
         if not os.access(path.parent, os.W_OK):
@@ -121,6 +126,8 @@ def matmul(
     """Multiply two INT8 matrices, A.npy and B.npy."""
     from .api import Engine  # noqa: PLC0415
 
+    if stats is not None and stats.resolve() == output.resolve():
+        raise BadInputError(f"--stats must be another file than --output, not {stats}")
     left, right = read_array(a), read_array(b)
     with working(f"{config.name}: multiplying"), Engine(config, backend=backend) as engine:
         try:
@@ -158,7 +165,7 @@ def info(config: "EngineConfig", *, as_json: bool) -> None:
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder; made if need be."
 )
 @click.option(
-    "--clock-mhz", type=click.FloatRange(min=0, min_open=True), default=200.0, show_default=True, help="For the SDC."
+    "--clock-mhz", type=click.FloatRange(1e-3, 1e5), default=200.0, show_default=True, help="For the SDC."
 )
 @array_options
 def verilog(config: "EngineConfig", output: Path, clock_mhz: float) -> None:
@@ -198,23 +205,6 @@ def working(what: str) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a file beside `path` that takes its place when all is written, or is removed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
-    with replacing(path) as file:
-        file.write_text(json.dumps(values, indent=2) + "\n")
-
-
 def write_array(path: Path, values: "NDArray[Any]") -> None:
     """Write a .npy file under exactly this name."""
     import numpy as np  # noqa: PLC0415
@@ -238,7 +228,7 @@ def read_array(path: Path) -> "NDArray[Any]":
             return np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
         raise BadInputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, MemoryError) as error:
+    except (ValueError, TypeError, KeyError, SyntaxError, EOFError, MemoryError, TokenError) as error:  # numpy's, of a bad header
         raise BadInputError(f"{path} must be a .npy file of numbers: {error}") from error
 
 

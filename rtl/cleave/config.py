@@ -284,7 +284,7 @@ def _read_toml(path: Path) -> EngineConfig:
         table = tomllib.loads(path.read_text())
     except OSError as error:
         raise ConfigError(f"config file {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # not TOML, not text, or a number of absurd length
         raise ConfigError(f"config file {path} is not TOML: {error}") from error
     array = table.pop("array", {})
     for keys, kind in [(array, ArrayConfig), (table, EngineConfig)]:

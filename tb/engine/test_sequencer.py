@@ -1,6 +1,7 @@
 """The sequencers of a stack of slabs, against the timing contract: every token in its cycle, neither late nor early."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -142,7 +143,7 @@ class Stack:
         sequencers = [Sequencer(self.config) for _ in self.slabs]
         for s, sequencer in enumerate(sequencers):
             m.submodules[f"sequencer_{s}"] = sequencer
-        for north, south in zip(sequencers, sequencers[1:]):
+        for north, south in pairwise(sequencers):
             connect(m, south.to_north, north.from_south)
             connect(m, north.to_south, south.from_north)
         queues = [
@@ -199,7 +200,7 @@ def test_every_token_in_its_cycle(name: str, wait: bool, seed: int) -> None:
     program = random_program(config, Random(seed), 60, wait=wait)
     expected = schedule(config, program)
     stack = Stack(config).run(program, expected[-1].cycle + 3)
-    for got, want in zip(stack.events, expected):
+    for got, want in zip(stack.events, expected, strict=False):  # lengths are compared below
         assert got == want
     assert len(stack.events) == len(expected)
     assert not stack.failures

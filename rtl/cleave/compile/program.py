@@ -95,6 +95,10 @@ class Program:
         newest: dict[int, int] = {}
         for producer in after:
             unit = self._givers[producer]
+            if unit == taker:
+                continue  # a unit is in order by itself
+            if min(unit, taker) >= Unit.SLAB:
+                raise ValueError(f"a MATMUL cannot wait for another slab's: slab {taker - Unit.SLAB} for {unit - Unit.SLAB}")
             newest[unit] = max(producer, newest.get(unit, 0))
         for unit, producer in newest.items():
             if producer > self._taken.get((unit, taker), -1):

@@ -196,8 +196,11 @@ class Counter(enum.IntEnum):
     ARRAY_CYCLES = 1
     """Cycles from the first pass's start to the last result's write."""
     USEFUL_MACS = 2
+    """Moving rows times the `row_macs` that their instructions give them."""
     READ_BEATS = 3
+    """Beats taken on the bus's R channel, instructions included."""
     WRITE_BEATS = 4
+    """Beats given on its W channel."""
     STREAMING = 5
     """A moving row enters the slab."""
     STALL_PARTITION = 6

@@ -58,8 +58,9 @@ class Machine:
         Raises
         ------
         EngineError
-            With the code and the instruction that the hardware reports. A token that no earlier instruction gives is
-            DEADLOCK, more tokens than a counter holds TOKEN_OVERFLOW.
+            With the instruction that the hardware reports, and its code; where an instruction breaks several rules, or
+            waits for a token that never comes, the hardware may report another of its codes. A token that
+            no earlier instruction gives is DEADLOCK, more tokens than a counter holds TOKEN_OVERFLOW.
         """
         self.useful_macs = 0
         tokens: dict[tuple[int, int], int] = {}

@@ -13,7 +13,7 @@ def show(result: Result, console: Console) -> None:
     """Print the result; its last line is the verdict."""
     array = result.config.array
     console.print(
-        f"Handwritten digits on {result.config.name}, {array.slabs} slabs of {array.rows} x {array.columns} MACs, "
+        f"Handwritten digits on {result.config.name}, slabs: {array.slabs} of {array.rows} x {array.columns} MACs, "
         f"{result.backend} backend: {result.images} held-out images"
     )
     console.print(accuracy(result))

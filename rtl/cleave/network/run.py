@@ -3,7 +3,6 @@
 The same layers then run in batches down to one image, where splitting pays, beside monolithic arrays of the same size.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ from rich.progress import Progress
 
 from ..api import Backend, Engine
 from ..config import EngineConfig
+from ..files import write_json
 from .digits import Digits, load
 from .layers import Layer
 from .report import show
@@ -168,6 +168,6 @@ def run_digits(
             console.print(f"[bold red]FAIL[/] {error}")
             raise
     if json_path is not None:
-        json_path.write_text(json.dumps(result.to_json(), indent=2) + "\n")
+        write_json(json_path, result.to_json())
     show(result, console)
     return result

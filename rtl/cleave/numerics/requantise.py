@@ -1,7 +1,7 @@
 """Requantisation of accumulators to INT8: the one definition that hardware, reference and compiler share.
 
-A column's parameters are a record of 8 bytes, little-endian: `bias` int32, `multiplier` uint16, `shift` uint16 (0 to
-`MAX_SHIFT`). The result is
+A column's parameters are a record of 8 bytes, little-endian: `bias` int32, `multiplier` uint16, `shift` uint16, of which
+only the lowest 6 bits count (0 to `MAX_SHIFT`). The result is
 
     saturate(round_to_nearest_even((accumulator + bias) * multiplier / 2**shift))
 
@@ -34,7 +34,7 @@ def scale_to_fixed(scale: float) -> tuple[int, int]:
     Raises
     ------
     ValueError
-        If the scale is not finite and positive, or is 2**16 or more.
+        If the scale is not finite and positive, is 2**16 or more, or is so small that its multiplier would be 0.
     """
     if not (np.isfinite(scale) and 0 < scale < 2**MULTIPLIER_BITS):
         raise ValueError(f"scale must be above 0 and below {2**MULTIPLIER_BITS}, not {scale}")
@@ -45,6 +45,8 @@ def scale_to_fixed(scale: float) -> tuple[int, int]:
         multiplier, shift = multiplier // 2, shift - 1
     if shift > MAX_SHIFT:
         multiplier, shift = round(float(scale) * 2.0**MAX_SHIFT), MAX_SHIFT
+    if not multiplier:
+        raise ValueError(f"scale must be at least 2**-{MAX_SHIFT}, not {scale}")
     if shift < 0:
         multiplier, shift = multiplier << -shift, 0
     return min(multiplier, 2**MULTIPLIER_BITS - 1), shift
@@ -56,7 +58,7 @@ def requantise(accumulators: NDArray[np.int32], records: NDArray[np.void], *, re
     product = total * records["multiplier"].astype(np.int64)
     if relu:
         product = np.maximum(product, 0)
-    shift = records["shift"].astype(np.int64)
+    shift = (records["shift"] & MAX_SHIFT).astype(np.int64)
     quotient = product >> shift
     remainder = product - (quotient << shift)
     half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), np.int64(2**62))

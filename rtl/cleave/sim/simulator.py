@@ -135,32 +135,32 @@ class Simulator:
     @property
     def cycle(self) -> int:
         """Clock cycles since the beginning."""
-        return self._library.cleave_cycle(self._machine)
+        return self._library.cleave_cycle(self._open())
 
     def reset(self, cycles: int = 2) -> None:
         """Hold the reset input; the memory's contents stay."""
-        self._check(self._library.cleave_reset(self._machine, cycles))
+        self._check(self._library.cleave_reset(self._open(), _natural(cycles)))
 
     def step(self, cycles: int = 1) -> None:
         """Let time pass."""
-        self._check(self._library.cleave_step(self._machine, cycles))
+        self._check(self._library.cleave_step(self._open(), _natural(cycles)))
 
     def fault(self, offset: int, response: int = SLVERR) -> None:
         """Let every bus beat that holds `memory[offset]` answer with an error."""
-        self._library.cleave_fault(self._machine, BASE + offset, response)
+        self._library.cleave_fault(self._open(), BASE + offset, response)
 
     def clear_faults(self) -> None:
         """Forget all faults."""
-        self._library.cleave_clear_faults(self._machine)
+        self._library.cleave_clear_faults(self._open())
 
     def write_register(self, offset: int, value: int) -> int:
         """Write a register; give the bus response."""
-        return self._check_answer(self._library.cleave_write_register(self._machine, offset, value))
+        return self._check_answer(self._library.cleave_write_register(self._open(), offset, value))
 
     def read_register(self, offset: int) -> tuple[int, int]:
         """Read a register; give its value and the bus response."""
         value = c_uint32()
-        response = self._check_answer(self._library.cleave_read_register(self._machine, offset, ctypes.byref(value)))
+        response = self._check_answer(self._library.cleave_read_register(self._open(), offset, ctypes.byref(value)))
         return value.value, response
 
     def set(self, register: int, value: int) -> None:
@@ -191,7 +191,7 @@ class Simulator:
 
     def wait(self, max_cycles: int) -> bool:
         """Let time pass until the interrupt; False if it does not come within so many cycles."""
-        return bool(self._check(self._library.cleave_run(self._machine, max_cycles)))
+        return bool(self._check(self._library.cleave_run(self._open(), _natural(max_cycles))))
 
     def start(self, program_offset: int, length: int, *, watchdog: int = 0) -> None:
         """Program the window and the rest, and START; `wait` for the interrupt then."""
@@ -247,15 +247,26 @@ class Simulator:
             raise EngineError(Error(self.get(Register.ERROR)), self.get(Register.ERROR_INSTRUCTION))
         return RunResult(self.counters(), status)
 
+    def _open(self) -> c_void_p:
+        if self._machine is None:
+            raise ValueError("the simulator must be open, not closed")
+        return self._machine
+
     def _check(self, result: int) -> int:
         if result == _FAILED:
-            raise SimulationError(self._library.cleave_message(self._machine).decode())
+            raise SimulationError(self._library.cleave_message(self._open()).decode())
         return result
 
     def _check_answer(self, result: int) -> int:
         if self._check(result) < 0:
             raise SimulationError("the engine does not answer on its register bus")
         return result
+
+
+def _natural(cycles: int) -> int:
+    if cycles < 0:
+        raise ValueError(f"cycles must be 0 or more, not {cycles}")
+    return cycles
 
 
 @cache
