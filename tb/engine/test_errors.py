@@ -18,6 +18,9 @@ from tb.engine.programs import Instruction, drain, load, matmul, place
 from tb.model.test_machine import BAD, CONFIG, PROGRAM, WINDOW
 
 LOAD, DRAIN = 1 << Unit.LOAD, 1 << Unit.DRAIN
+LIMIT = 100_000
+"""Cycles after which a program hangs."""
+
 STALLING = {"steady": {"latency": 3}, "stalling": {"latency": 20, "stalls": 0.5}}
 
 
@@ -60,7 +63,7 @@ def prepare(simulator: Simulator, seed: int = 0) -> tuple[tuple[int, int], NDArr
 def works(simulator: Simulator, seed: int = 0) -> None:
     """Check that the engine computes."""
     window, expected = prepare(simulator, seed)
-    assert simulator.run(*window).status == Status.DONE
+    assert simulator.run(*window, max_cycles=LIMIT).status == Status.DONE
     np.testing.assert_array_equal(simulator.memory, expected)
 
 
@@ -68,7 +71,7 @@ def fails(simulator: Simulator, *program: Instruction, watchdog: int = 0) -> tup
     """Run a program that fails; give code and index."""
     window = place(simulator.memory, list(program), PROGRAM)
     with pytest.raises(EngineError) as caught:
-        simulator.run(*window, watchdog=watchdog, max_cycles=100_000)
+        simulator.run(*window, watchdog=watchdog, max_cycles=LIMIT)
     assert simulator.get(Register.STATUS) == Status.ERROR
     assert simulator.get(Register.INTERRUPT) == Interrupt.ERROR
     assert simulator.write_register(Register.CONTROL, Control.START) == SLVERR, "only a reset ends an error"
@@ -99,7 +102,7 @@ def test_a_token_is_taken_once_and_at_the_first_slab(simulator: Simulator) -> No
     give, fused = load(address=3, signal=slab_bit(0) | DRAIN), matmul(count=3, wait=LOAD)
     drains = [drain(slab=1, memory=4 * i, wait=LOAD) for i in range(3)]
     program = [*[give] * 3, *[fused] * 3, *drains]
-    assert simulator.run(*place(simulator.memory, program, PROGRAM)).status == Status.DONE
+    assert simulator.run(*place(simulator.memory, program, PROGRAM), max_cycles=LIMIT).status == Status.DONE
     for taker in (drain(slab=1, wait=LOAD), *(matmul(first=s, wait=LOAD) for s in range(3))):
         assert fails(simulator, *program, taker) == (Error.DEADLOCK, len(program))
     works(simulator)
@@ -111,7 +114,7 @@ def test_token_overflow(simulator: Simulator, giver: Instruction) -> None:
     assert code == Error.TOKEN_OVERFLOW and index >= 3
     works(simulator)
     window = place(simulator.memory, [giver] * 3, PROGRAM)
-    simulator.run(*window)  # as many as a counter holds
+    simulator.run(*window, max_cycles=LIMIT)  # as many as a counter holds
     works(simulator)
 
 
@@ -138,7 +141,7 @@ def test_what_the_window_does_not_hold(simulator: Simulator) -> None:
 
 
 def test_an_empty_program(simulator: Simulator) -> None:
-    assert simulator.run(PROGRAM, 0).status == Status.DONE
+    assert simulator.run(PROGRAM, 0, max_cycles=LIMIT).status == Status.DONE
     works(simulator)
 
 
@@ -159,7 +162,7 @@ def test_soft_reset_in_every_cycle(simulator: Simulator, seed: int) -> None:
     """However far a program is, a reset ends it, and the next one starts at once, with nothing of the old one left."""
     rng = Random(seed)
     window = place(simulator.memory, whole(), PROGRAM)
-    counters = simulator.run(*window).counters
+    counters = simulator.run(*window, max_cycles=LIMIT).counters
     for delay in range(0, counters[Counter.CYCLES] + 10, 1 + counters[Counter.CYCLES] // 400):
         simulator.start(*window)
         simulator.step(delay)
@@ -190,13 +193,13 @@ def test_soft_reset_while_the_bus_owes() -> None:
         works(simulator)
         place(simulator.memory, [], PROGRAM)
         with pytest.raises(EngineError) as caught:
-            simulator.run(*window, watchdog=900)
+            simulator.run(*window, watchdog=900, max_cycles=LIMIT)
         assert caught.value.code == Error.WATCHDOG
         assert simulator.get(Register.STATUS) == Status.ERROR
         simulator.step(2000)
         simulator.soft_reset()
         works(simulator)
-        assert simulator.run(*window, watchdog=1100).status == Status.DONE
+        assert simulator.run(*window, watchdog=1100, max_cycles=LIMIT).status == Status.DONE
 
 
 LONG = EngineConfig(
@@ -219,7 +222,7 @@ def test_restart_while_a_tile_is_written(long_tiles: Simulator) -> None:
         load(row_bytes=96, memory=0), load(Destination.STATIONARY, rows=96, row_bytes=2, memory=100, stride=2, signal=slab_bit(0)),
         matmul(wait=LOAD, count=2, signal=DRAIN), drain(slab=1, columns=2, memory=1000, wait=slab_bit(1)),
     ]  # fmt: skip
-    assert simulator.run(*place(simulator.memory, program, PROGRAM)).status == Status.DONE
+    assert simulator.run(*place(simulator.memory, program, PROGRAM), max_cycles=LIMIT).status == Status.DONE
     row, tile = simulator.memory[:96].view(np.int8).astype(int), simulator.memory[100:292].view(np.int8).reshape(96, 2)
     expected = row @ tile
     resident = [matmul(count=2, signal=DRAIN), drain(slab=1, columns=2, memory=1000, wait=slab_bit(1))]
@@ -239,5 +242,5 @@ def test_restart_while_a_tile_is_written(long_tiles: Simulator) -> None:
 
 def test_the_watchdog_lets_the_array_work(long_tiles: Simulator) -> None:
     program = [matmul(passes=100, accumulate_rest=1)]
-    counters = long_tiles.run(*place(long_tiles.memory, program, PROGRAM), watchdog=200).counters
+    counters = long_tiles.run(*place(long_tiles.memory, program, PROGRAM), watchdog=200, max_cycles=LIMIT).counters
     assert counters[Counter.ARRAY_CYCLES] > 4000

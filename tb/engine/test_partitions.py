@@ -21,6 +21,8 @@ ARRAYS = {
     "staged": ArrayConfig(slabs=4, rows=4, columns=5, dot=1, multiply_stages=2),
 }
 PROGRAMS = 40
+LIMIT = 200_000
+"""Cycles after which a program hangs."""
 
 
 @pytest.fixture(scope="module", params=ARRAYS)
@@ -41,7 +43,7 @@ def test_random_partitions(simulator: Simulator, seed: int) -> None:
         window = place(simulator.memory, program)
         machine = Machine(config, simulator.memory.copy())
         machine.run(*window)
-        counters = simulator.run(*window).counters
+        counters = simulator.run(*window, max_cycles=LIMIT).counters
         np.testing.assert_array_equal(simulator.memory, machine.memory)
         assert counters[Counter.USEFUL_MACS] == machine.useful_macs
         slab_cycles = sum(value for counter, value in counters.items() if counter >= Counter.STREAMING)
@@ -69,5 +71,5 @@ def test_drains_beside_passes(simulator: Simulator, seed: int) -> None:
     window = place(simulator.memory, program)
     machine = Machine(config, simulator.memory.copy())
     machine.run(*window)
-    simulator.run(*window)
+    simulator.run(*window, max_cycles=LIMIT)
     np.testing.assert_array_equal(simulator.memory, machine.memory)
