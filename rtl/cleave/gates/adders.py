@@ -46,7 +46,7 @@ def prefix_add(
 
     The graph's positions are the carry in, if there is one, and the bits but for the top one: P = n - 1 or n. One AND and
     one OR per node, one AND more per node that does not reach position 0, of which there are (nodes - P + 1); a half adder
-    per bit and an XOR per position, where the top bit's half adder is an XOR. Depth in gates: 1, 2 per level, 1.
+    per bit and an XOR per position, where the top bit's half adder is an XOR. Depth at most 1 + 2 per level + 1 gates.
     """
     halves = [board.add(x, y) for x, y in zip(a[:-1], b[:-1], strict=True)]
     top = board.parity(a[-1], b[-1])

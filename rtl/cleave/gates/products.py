@@ -21,7 +21,7 @@ def baugh_wooley(board: Board, heap: BitHeap, a: Value, b: Value) -> None:
 
     p * q AND, of which p + q - 2 are NAND if both are signed (q or p if a or b alone is); depth 1. Source: C. Baugh and
     B. Wooley, "A two's complement parallel array multiplication algorithm", 1973, with the corrections folded into the
-    heap's constant: 2**max... of both signs together -2**(p + q - 1) + 2**(p - 1) + 2**(q - 1).
+    heap's constant: 2**(p - 1) + 2**(q - 1) - 2**(p + q - 1) if both are signed.
     """
     for i in range(len(a)):
         for j in range(len(b)):
@@ -34,9 +34,10 @@ def booth(board: Board, heap: BitHeap, a: Value, b: Value) -> None:
     """Add a * b by b's radix-4 digits -2, -1, 0, 1 and 2, each a row of a, twice a, or their complement plus one.
 
     D = ceil(q / 2) digits for signed b of q bits, floor(q / 2) + 1 for unsigned b, and E = p + 1 bits a row (p + 2 if a is
-    unsigned). Per digit 7 gates (XOR, 3 AND, OR...) and per bit of a row 2 AND, OR and XOR; depth 6 gates. Half as many rows as
-    `baugh_wooley`, each bit at four times the gates. Source: A. Booth, "A signed binary multiplication technique", 1951;
-    O. MacSorley, "High-speed arithmetic in binary computers", 1961.
+    unsigned). Per digit an inverter, an AND and two XOR, and per bit of a row two AND, an OR and an XOR, at most; 6 gates deep, and one
+    more for the inverter of a row's sign.
+    Half as many rows as `baugh_wooley`, each bit at four times the gates. Source: A. Booth, "A signed binary
+    multiplication technique", 1951; O. MacSorley, "High-speed arithmetic in binary computers", 1961.
     """
     multiplicand = _extended(a, len(a) + (1 if a.shape().signed else 2))
     digits = (len(b) + 1) // 2 if b.shape().signed else len(b) // 2 + 1

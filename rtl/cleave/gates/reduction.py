@@ -15,8 +15,9 @@ def dadda(heights: list[int]) -> list[Level]:
     """Compress as late as the least number of levels allows.
 
     Levels: the number of terms of 2, 3, 4, 6, 9, 13, 19, 28, 42, 63 ... (each the floor of 1.5 times the one before) that are
-    less than the highest column. Half adders: at most one per column and level, where a column is one too high. Source:
-    L. Dadda, "Some schemes for parallel multipliers", 1965.
+    less than the highest column. Half adders: at most one per column and level, where a column is one too high. An unsigned
+    n x n product takes n * n - 4 * n + 3 full and n - 1 half adders. Source: L. Dadda, "Some schemes for parallel
+    multipliers", 1965.
     """
     targets = [2]
     while targets[-1] < max(heights, default=0):
@@ -37,7 +38,7 @@ def dadda(heights: list[int]) -> list[Level]:
 def wallace(heights: list[int]) -> list[Level]:
     """Compress every column as much as possible in every level: three bits by a full adder, two left over by a half adder.
 
-    As many levels as `dadda` or one more, and more half adders, but the last addition is shorter. Source: C. Wallace, "A
+    At most one level more than `dadda`, and more half adders, but the last addition is shorter. Source: C. Wallace, "A
     suggestion for a fast multiplier", 1964.
     """
     plan = []

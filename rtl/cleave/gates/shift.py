@@ -10,9 +10,8 @@ __all__ = ["shift_right"]
 def shift_right(board: Board, value: Value, amount: Value) -> tuple[Value, Value]:
     """Give `value >> amount`, sign-extended if `value` is signed, and sticky: whether any bit dropped was a one.
 
-    For w bits and an s-bit amount: s * w two-way multiplexers, of which those that see zeros twice or the sign twice are none;
-    sticky takes, in step k, an OR of min(2**k, w) bits, an AND and an OR. Depth s multiplexers; sticky at most
-    s + ceil(log2 w) + 2.
+    For w bits and an s-bit amount: at most s * w two-way multiplexers, s deep. Sticky takes, in step k, an OR of min(2**k, w)
+    bits and an AND, and s - 1 OR; it is at most s + ceil(log2 w) + 2 + ceil(log2 s) gates deep.
     """
     width = len(value)
     sign = value[-1] if value.shape().signed else ZERO
