@@ -239,10 +239,7 @@ class Engine:
         """
         _check_operand("a", a)
         _check_operand("b", b)
-        if partition is not None and (isinstance(partition, bool) or not isinstance(partition, int | np.integer)):
-            raise TypeError(f"partition must be a number of slabs, not {partition!r}")
-        if not isinstance(relu, bool | np.bool_):
-            raise TypeError(f"relu must be True or False, not {relu!r}")
+        _check_options(partition, relu)
         if a.shape[1] != b.shape[0]:
             raise ValueError(f"a's columns must equal b's rows (K), not {a.shape[1]} and {b.shape[0]}")
         (m, k), n = a.shape, b.shape[1]
@@ -265,6 +262,13 @@ def _check_operand(name: str, value: object) -> None:
         raise ValueError(f"{name} must have 2 dimensions, not {value.ndim}")
     if 0 in value.shape:
         raise ValueError(f"{name} must have at least 1 row and 1 column, not shape {value.shape}")
+
+
+def _check_options(partition: object, relu: object) -> None:
+    if partition is not None and (isinstance(partition, bool) or not isinstance(partition, int | np.integer)):
+        raise TypeError(f"partition must be a number of slabs, not {partition!r}")
+    if not isinstance(relu, bool | np.bool_):
+        raise TypeError(f"relu must be True or False, not {relu!r}")
 
 
 def _records(n: int, bias: ArrayLike | None, scale: ArrayLike | None) -> NDArray[np.void] | None:
