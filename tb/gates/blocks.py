@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Cat, Const, signed, unsigned
+from amaranth.hdl import Cat, Const, signed
 
 from cleave.gates.adders import Adder, add, ripple_add
-from cleave.gates.board import FullAdder, HalfAdder, HalfAdderPlus
+from cleave.gates.board import FullAdder, HalfAdderPlus
 from cleave.gates.compressors import compress_3_2, compress_4_2
 from cleave.gates.dot import DotProduct
 from cleave.gates.heap import BitHeap
@@ -14,7 +14,6 @@ from cleave.gates.leading import compare, leading_zeros
 from cleave.gates.multiplexers import Crossbar, binary_mux, one_hot_mux
 from cleave.gates.products import add_product
 from cleave.gates.shift import shift_right
-
 from tb.gates.proof import Block
 
 

@@ -9,7 +9,6 @@ from cleave.gates.adders import ADDERS
 from cleave.gates.board import FullAdder, HalfAdder, HalfAdderPlus
 from cleave.gates.products import PRODUCTS
 from cleave.gates.reduction import REDUCTIONS
-
 from tb.gates import blocks
 from tb.gates.proof import prove
 

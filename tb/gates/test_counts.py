@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from amaranth.hdl import Cat, signed, unsigned
 
-from cleave.gates.adders import ADDERS, Adder, add
+from cleave.gates.adders import ADDERS, Adder
 from cleave.gates.board import FullAdder, HalfAdder, HalfAdderPlus
 from cleave.gates.compressors import compress_3_2, compress_4_2
 from cleave.gates.dot import DotProduct
@@ -15,7 +15,6 @@ from cleave.gates.netlist import Netlist, netlist, netlists
 from cleave.gates.prefix import GRAPHS
 from cleave.gates.products import add_product
 from cleave.gates.reduction import REDUCTIONS, after
-
 from scripts.cell_counts import SHAPES, count
 from tb.gates import blocks
 from tb.gates.proof import Block

@@ -13,7 +13,6 @@ from cleave.gates.dot import DotProduct
 from cleave.gates.netlist import KEPT, REGISTER, Net, Netlist, netlist
 from cleave.gates.products import PRODUCTS
 from cleave.gates.reduction import REDUCTIONS
-
 from tb.gates.conservation import weights
 from tb.gates.proof import all_cases, unpack
 

@@ -12,7 +12,6 @@ from amaranth.hdl import signed, unsigned
 from cleave.gates import adders, board, compressors, dot, heap, leading, multiplexers, prefix, products, reduction, shift
 from cleave.gates.adders import ADDERS
 from cleave.gates.dot import DotProduct
-
 from tb.gates import blocks
 from tb.gates.proof import Block, prove
 from tb.gates.test_dot import prove_dot

@@ -13,7 +13,6 @@ import pytest
 from cleave.export import convert
 from cleave.gates import products
 from cleave.gates.dot import DotProduct
-
 from tb.gates.test_mutations import mutate
 
 VECTORS = int(os.environ.get("CLEAVE_VECTORS", "1000000"))

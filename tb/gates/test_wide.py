@@ -17,7 +17,6 @@ from cleave.gates.multiplexers import binary_mux, one_hot_mux
 from cleave.gates.products import PRODUCTS, add_product
 from cleave.gates.reduction import REDUCTIONS
 from cleave.gates.shift import shift_right
-
 from tb.gates.proof import Claims
 
 

