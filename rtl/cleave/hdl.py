@@ -33,7 +33,8 @@ def share(platform: object, component: ComponentT) -> ComponentT:
     """Give what a parent adds to its submodules in place of `component`.
 
     That is the component itself, unless the platform is an export (`cleave.export`), which elaborates one component per
-    `shared_name` and gives an instance of that module. Either has the component's attributes.
+    `shared_name` and gives an instance of that module. Either has the component's attributes. A `ResetInserter` around the
+    parent does not reach into the instance, so what is below one must be shared only if it needs no reset.
     """
     substitute = getattr(platform, "share", None)
     return component if substitute is None else substitute(component)

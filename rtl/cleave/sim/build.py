@@ -182,7 +182,7 @@ def _verilog(design: Design) -> str:
         ports.append(f"{'input' if given else 'output'} [{width - 1}:0] {name}")
         connections.append(f".{name}({name}{'_now' if registered else ''})")
         if registered:
-            registers.append(f"  reg [{width - 1}:0] {name}_now;\n")
+            registers.append(f"  reg [{width - 1}:0] {name}_now = 0;\n")
             updates.append(f"    {name}_now <= {name};\n")
     return (
         f"{text}\nmodule {BENCH}({', '.join(ports)});\n{''.join(registers)}"

@@ -137,7 +137,6 @@ class Machine {
         }
 #endif
         (void)trace;
-        reset(2);
     }
 
     ~Machine() {

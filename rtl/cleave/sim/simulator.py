@@ -114,6 +114,7 @@ class Simulator:
         self._machine = self._library.cleave_create(
             pointer, memory_bytes, BASE, latency, bandwidth, seed, stalls, path
         )
+        self.reset()
 
     def __enter__(self) -> Self:
         return self
