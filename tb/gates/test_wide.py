@@ -123,7 +123,7 @@ class AccumulatorPair(wiring.Component):
         self.width, self.adder = width, adder
         super().__init__({"value": In(width), "enable": In(1), "clear": In(1), "holds": Out(1)})
 
-    def elaborate(self, platform: object) -> Elaboratable:
+    def elaborate(self, platform: object) -> Elaboratable:  # noqa: ARG002
         m = Module()
         m.submodules.accumulator = accumulator = CarrySaveAccumulator(self.width, self.adder)
         plain = Signal(self.width)

@@ -68,9 +68,11 @@ class DotProduct(wiring.Component):
         for name, value, least in [("dot", dot, 1), ("p", p, 1), ("q", q, 1), ("width", width, 1), ("stages", stages, 0)]:
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, not {value}")
-        for kind, allowed in [(products, PRODUCTS), (reduction, REDUCTIONS), (adder, ADDERS)]:
+        for name, kind, allowed in [
+            ("products", products, PRODUCTS), ("reduction", reduction, REDUCTIONS), ("adder", adder, ADDERS)
+        ]:  # fmt: skip
             if kind not in allowed:
-                raise ValueError(f"a kind here must be one of {', '.join(allowed)}, not {kind!r}")
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {kind!r}")
         self.dot, self.p, self.q, self.width = dot, p, q, width
         self.products, self.reduction, self.adder, self.stages = products, reduction, adder, stages
         super().__init__({

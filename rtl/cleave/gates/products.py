@@ -34,10 +34,10 @@ def booth(board: Board, heap: BitHeap, a: Value, b: Value) -> None:
     """Add a * b by b's radix-4 digits -2, -1, 0, 1 and 2, each a row of a, twice a, or their complement plus one.
 
     D = ceil(q / 2) digits for signed b of q bits, floor(q / 2) + 1 for unsigned b, and E = p + 1 bits a row (p + 2 if a is
-    unsigned). Per digit an inverter, an AND and two XOR, and per bit of a row two AND, an OR and an XOR, at most; 6 gates deep, and one
-    more for the inverter of a row's sign.
-    Half as many rows as `baugh_wooley`, each bit at four times the gates. Source: A. Booth, "A signed binary
-    multiplication technique", 1951; O. MacSorley, "High-speed arithmetic in binary computers", 1961.
+    unsigned). Per digit an inverter, an AND and two XOR, and per bit of a row two AND, an OR and an XOR, at most; 6 gates
+    deep, and one more for the inverter of a row's sign. Half as many rows as `baugh_wooley`, each bit at four times the gates.
+    Source: A. Booth, "A signed binary multiplication technique", 1951; O. MacSorley, "High-speed arithmetic in binary
+    computers", 1961.
     """
     multiplicand = _extended(a, len(a) + (1 if a.shape().signed else 2))
     digits = (len(b) + 1) // 2 if b.shape().signed else len(b) // 2 + 1
