@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Break the engine on purpose, one line at a time, and see that a test notices (`make mutate`).
 
-Each of `mutations.MUTATIONS` is made in a copy of the sources, never in the checkout, and its tests run there, two copies
-at a time. A break is caught if a test fails: not if its tests cannot be collected, set up or finished in time, nor by
-Python's own errors, which would say that the break makes no sense. Before, the same tests must pass on an unbroken copy.
+Each of `mutations.MUTATIONS` is made in a copy of the sources, never in the checkout, and its tests run there, two
+copies at a time. A break is caught if a test fails: not if its tests cannot be collected, set up or finished in time,
+nor by Python's own errors, which would say that the break makes no sense. Before, the same tests must pass unbroken.
 
 A complete run writes docs/mutations.md. Status 1 if a break survives.
 """
@@ -63,16 +63,16 @@ def copy_sources(place: Path) -> None:
 def run_tests(place: Path, tests: str) -> Outcome:
     """Run a selection of tests on the sources in `place`, with a cache of compiled models of their own."""
     report = place / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--timeout=300", f"--junitxml={report}"]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--timeout=300"]
     environment = {
-        **os.environ, "CLEAVE_CACHE": str(place / "cache"), "PYTHONPATH": str(place / "rtl"), "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTEST_ADDOPTS": f"--basetemp={place / 'temporary'}",
+        **os.environ, "PYTHONPATH": str(place / "rtl"), "PYTHONDONTWRITEBYTECODE": "1",
+        "CLEAVE_CACHE": str(place / "cache"), "PYTEST_ADDOPTS": f"--basetemp={place / 'temporary'}",
     }  # fmt: skip
     begin = time.monotonic()
     try:
         result = subprocess.run(
-            [*command, *shlex.split(tests)], cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, check=False, timeout=TIMEOUT,
+            [*command, f"--junitxml={report}", *shlex.split(tests)], cwd=place, env=environment, timeout=TIMEOUT,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return Outcome(passed=False, test="", message=f"no end after {TIMEOUT} s", seconds=TIMEOUT)
@@ -86,7 +86,8 @@ def run_tests(place: Path, tests: str) -> Outcome:
             name = f"{case.get('classname')}.{case.get('name')}"
             return Outcome(passed=False, test=name, message=failure.get("message") or "", seconds=seconds)
     lines = [line for line in result.stdout.splitlines() if line.startswith("E ")] or result.stdout.splitlines()[-1:]
-    return Outcome(passed=False, test="", message=lines[0].strip() if lines else f"status {result.returncode}", seconds=seconds)
+    message = lines[0].strip() if lines else f"status {result.returncode}"
+    return Outcome(passed=False, test="", message=message, seconds=seconds)
 
 
 def run_mutation(mutation: Mutation) -> Outcome:
@@ -163,9 +164,9 @@ def main() -> int:
         for mutation, outcome in zip(mutations, pool.map(run_mutation, mutations), strict=True):
             outcomes.append(outcome)
             verdict = "caught" if outcome.caught else "SURVIVED"
-            told = outcome.test or outcome.message or "all tests pass"
-            print(f"[{len(outcomes)}/{len(mutations)}] {verdict} {mutation.part}: {mutation.what} ({outcome.seconds:.0f} s)")
-            print(f"    {told}" + ("" if outcome.caught else f" {outcome.message}"), flush=True)
+            told = outcome.test if outcome.caught else outcome.message or "all tests pass"
+            number = f"[{len(outcomes)}/{len(mutations)}]"
+            print(f"{number} {verdict} {mutation.part}: {mutation.what} ({outcome.seconds:.0f} s)\n    {told}", flush=True)
     survivors = [m.what for m, outcome in zip(mutations, outcomes, strict=True) if not outcome.caught]
     if not wanted:
         PAGE.write_text(page(mutations, outcomes))

@@ -16,6 +16,7 @@ CONFIGS = {
         axi_data_width=512, max_burst=7, accumulator_depth=16, parameter_depth=3,
     ),
     "half a read": EngineConfig(ArrayConfig(slabs=2, rows=14, columns=13), axi_data_width=256, max_burst=1),
+    "three chunks a row": EngineConfig(ArrayConfig(slabs=5, rows=4, columns=19), axi_data_width=64, parameter_depth=12),
     "tall": EngineConfig(ArrayConfig(slabs=2, rows=40, columns=37), axi_data_width=64, max_burst=256),
 }
 """Name -> configuration; every bus width, and max_burst that is 1, not a power of two, and a page."""
