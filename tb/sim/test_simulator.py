@@ -237,7 +237,7 @@ def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     builder._compiler.cache_clear()
     builder._compiler_version.cache_clear()
     try:
-        with pytest.raises(BuildError, match="a C\\+\\+ compiler is needed \\(no-such-compiler\\)"):
+        with pytest.raises(BuildError, match=r"a C\+\+ compiler is needed \(no-such-compiler\)"):
             Simulator(CONFIG)
     finally:
         builder._compiler.cache_clear()
@@ -247,7 +247,7 @@ def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_a_tool_that_fails_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CLEAVE_CACHE", str(tmp_path))
     monkeypatch.setattr(builder, "_verilog", lambda design: f"module {design.name}(input a, output a); endmodul")
-    with pytest.raises(BuildError, match="verilator_bin failed: .*syntax error"):
+    with pytest.raises(BuildError, match=r"verilator_bin failed: .*syntax error"):
         Simulator(CONFIG)
     assert not list(tmp_path.glob("*.so"))
     assert not list(tmp_path.glob("build-*"))
