@@ -21,7 +21,7 @@ def test_definitions(seed: int) -> None:
             ctx.set(dut.clear, 1)
             await ctx.tick()
             ctx.set(dut.clear, 0)
-            expected = Tally({counter: 0 for counter in Counter})
+            expected = Tally(dict.fromkeys(Counter, 0))
             started = None
             for cycle in range(120):
                 running = 5 <= cycle < 100
