@@ -8,7 +8,8 @@
 // reads and writes share `bandwidth` bytes a cycle, through a bucket of one beat more. Bursts of one ID are answered in order,
 // those of different IDs too, unless stalls are asked for; then their beats are mixed at random.
 //
-// Every rule of AXI that a master could break is checked: see `Channel` and `accept`.
+// The engine's side of the AXI rules is checked: an offer stays until it is accepted (`Channel`), bursts are INCR, fill the
+// bus and stay within 4 KiB (`accept`), and WLAST comes with the last beat (`write_memory`).
 
 #include <algorithm>
 #include <array>
