@@ -212,7 +212,7 @@ def main() -> int:
     arguments = parser.parse_args()
     speeds: dict[str, Speed] = {}
     with tempfile.TemporaryDirectory() as cache:
-        os.environ["XDG_CACHE_HOME"] = cache  # where platformdirs puts the compiled models
+        os.environ["CLEAVE_CACHE"] = cache  # where the compiled models are kept
         for name in GOALS:
             speeds[name] = verilated(PRESETS[name])
     speeds["interpreted"] = interpreted(PRESETS["default"])
