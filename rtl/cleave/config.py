@@ -24,6 +24,9 @@ MEMORY_LATENCY = 1
 MAX_CONTRACTION = (2 ** (ACCUMULATOR_BITS - 1) - 1) // 2 ** (2 * OPERAND_BITS - 2)
 """Longest K whose sum of K products (-128) * (-128) still fits an accumulator."""
 
+CELLS = ("portable", "gates", "ecp5")
+"""Kinds of cell: `*` and `+` for any tool, a tree of adders for an ASIC, the multipliers of an ECP5 FPGA."""
+
 MAX_SLABS = 30
 """Slabs that an instruction's 32-bit unit masks can name beside LOAD and DRAIN."""
 
@@ -68,6 +71,10 @@ class ArrayConfig:
         Stationary rows written per cycle and slab. A pass of M moving rows takes max(M, rows / load_rows) cycles.
     multiply_stages
         Extra pipeline registers between a cell's multipliers and its partial sum: latency, never throughput.
+    cell
+        Kind of cell, one of `CELLS`; all of them compute the same.
+    stationary_bits
+        Width of a stationary operand: 8, or 4 for two columns of INT4 operands in each column of cells.
 
     Raises
     ------
@@ -81,6 +88,8 @@ class ArrayConfig:
     dot: int = 1
     load_rows: int = 1
     multiply_stages: int = 0
+    cell: str = "portable"
+    stationary_bits: int = OPERAND_BITS
 
     def __post_init__(self) -> None:
         _require_integers(self)
@@ -95,12 +104,16 @@ class ArrayConfig:
             f"load_rows must divide dot ({self.dot})",
             self.load_rows,
         )
-        require(0 <= self.multiply_stages <= 4, "multiply_stages must be 0 to 4", self.multiply_stages)
+        require(self.cell in CELLS, f"cell must be one of {', '.join(CELLS)}", repr(self.cell))
+        require(self.stationary_bits in (4, 8), "stationary_bits must be 4 or 8", self.stationary_bits)
+        least = 2 if self.cell == "ecp5" else 0  # the multiplier's own registers
+        rule = f"multiply_stages must be {least} to 8 for {self.cell} cells"
+        require(least <= self.multiply_stages <= 8, rule, self.multiply_stages)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates per cycle of the whole array."""
-        return self.slabs * self.rows * self.columns
+        return self.slabs * self.rows * self.columns * self.lanes
 
     @property
     def cells(self) -> int:
@@ -113,9 +126,14 @@ class ArrayConfig:
         return self.rows // self.load_rows
 
     @property
+    def lanes(self) -> int:
+        """Stationary operands that share a place and are multiplied by the same moving operand, each for its own result."""
+        return OPERAND_BITS // self.stationary_bits
+
+    @property
     def sum_bits(self) -> int:
         """Width of a partial sum inside a slab: exactly what `rows` products need."""
-        return 2 * OPERAND_BITS + (self.rows - 1).bit_length()
+        return OPERAND_BITS + self.stationary_bits + (self.rows - 1).bit_length()
 
     @property
     def result_latency(self) -> int:
@@ -176,6 +194,7 @@ class EngineConfig:
     def __post_init__(self) -> None:
         _require_integers(self)
         array = self.array
+        require(array.lanes == 1, f"stationary_bits of an engine must be {OPERAND_BITS}", array.stationary_bits)
         for name, least in [("moving_depth", 2), ("stationary_depth", array.load_cycles), ("accumulator_depth", 2)]:
             value = getattr(self, name)
             require(least <= value <= 2**15, f"{name} must be {least} to {2**15}", value)

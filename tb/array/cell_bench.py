@@ -4,20 +4,28 @@ import cocotb
 import numpy as np
 from cocotb.handle import HierarchyObject
 from cocotb.triggers import FallingEdge
+from numpy.typing import NDArray
 
 from tb.array.drive import ARRAY, begin, operands, packed, signed
 
 CYCLES = 3000
 
 
+def lanes(held: NDArray[np.int8]) -> list[NDArray[np.int64]]:
+    """Give each lane's stationary operands."""
+    if ARRAY.lanes == 1:
+        return [held.astype(np.int64)]
+    return [(held.astype(np.int64) << 60) >> 60, held.astype(np.int64) >> 4]
+
+
 @cocotb.test()
 async def formula(dut: HierarchyObject) -> None:
-    """to_south and to_east follow the docstring, with writes and swaps at any time."""
+    """to_south and to_east follow the docstring, with writes and swaps at any time, but not at once."""
     rng = await begin(dut)
     stages = ARRAY.multiply_stages
     waiting = held = None
     east = None
-    products: list[int | None] = []
+    products: list[list[int] | None] = []
     wrap = 1 << ARRAY.sum_bits
     for cycle in range(CYCLES):
         west = operands(rng, ARRAY.dot)
@@ -25,18 +33,23 @@ async def formula(dut: HierarchyObject) -> None:
         if cycle < ARRAY.dot:
             write = (1 << ARRAY.dot // ARRAY.load_rows) - 1
         swap = cycle == ARRAY.dot or rng.random() < 0.2
+        if swap:
+            write = 0
         rows = operands(rng, ARRAY.load_rows)
-        north = int(rng.integers(-wrap // 4, wrap // 4))
+        north = [int(rng.integers(-wrap // 4, wrap // 4)) for _ in range(ARRAY.lanes)]
         dut.from_west.value = packed(west)
         dut.write.value = write
         dut.swap.value = int(swap)
         dut.stationary.value = packed(rows)
-        dut.from_north.value = north % wrap
-        products.append(None if held is None else int(west.astype(int) @ held.astype(int)))
+        for lane, addend in enumerate(north):
+            getattr(dut, f"from_north__{lane}").value = addend % wrap
+        products.append(None if held is None else [int(west.astype(int) @ weights) for weights in lanes(held)])
         await FallingEdge(dut.clk)
         due = products[-1 - stages] if len(products) > stages else None
         if due is not None:
-            assert signed(dut.to_south) == (north + due + wrap // 2) % wrap - wrap // 2, cycle
+            for lane, (addend, product) in enumerate(zip(north, due, strict=True)):
+                south = signed(getattr(dut, f"to_south__{lane}"))
+                assert south == (addend + product + wrap // 2) % wrap - wrap // 2, (cycle, lane)
         east = west
         assert dut.to_east.value.to_unsigned() == packed(east)
         if swap and waiting is not None:

@@ -22,8 +22,18 @@ from tb.bench import run_bench
 from tb.gates.test_dot import prove_dot
 from tb.gates.test_mutations import mutate
 
-CONFIGS = [(3, 1, 1, 0), (3, 2, 1, 0), (2, 4, 2, 0), (3, 1, 1, 1), (2, 2, 2, 1), (2, 2, 1, 2)]
-"""Operand bits, dot, load_rows, multiply_stages."""
+CONFIGS = [
+    (3, 3, 1, 1, 0), (3, 3, 2, 1, 0), (2, 2, 4, 2, 0), (3, 3, 1, 1, 1), (2, 2, 2, 2, 1), (2, 2, 2, 1, 2),
+    (4, 2, 1, 1, 1), (4, 2, 2, 1, 0),
+]  # fmt: skip
+"""Operand bits, stationary bits, dot, load_rows, multiply_stages."""
+
+
+class NarrowConfig(ArrayConfig):
+    """A configuration of operands narrower than the rules allow."""
+
+    def __post_init__(self) -> None:
+        pass
 
 
 def unproven(array: ArrayConfig, folder: Path) -> int:
@@ -42,7 +52,7 @@ def unproven(array: ArrayConfig, folder: Path) -> int:
     words = run.stdout.split("Of those cells ")[-1].split()  # "N are proven and M are unproven."
     proven, open_ = int(words[0]), int(words[4])
     assert words[1:4] == ["are", "proven", "and"]
-    assert proven + open_ >= len(Cell(array).to_south) + len(Cell(array).to_east)
+    assert proven + open_ >= array.lanes * array.sum_bits + len(Cell(array).to_east)
     return open_
 
 
@@ -51,24 +61,24 @@ def narrow(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "OPERAND_BITS", bits)
 
 
-@pytest.mark.parametrize(("bits", "dot", "load_rows", "stages"), CONFIGS)
+@pytest.mark.parametrize(("bits", "stationary_bits", "dot", "load_rows", "stages"), CONFIGS)
 def test_equal(
-    bits: int, dot: int, load_rows: int, stages: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bits: int, stationary_bits: int, dot: int, load_rows: int, stages: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     narrow(bits, monkeypatch)
-    array = ArrayConfig(rows=4 * dot, dot=dot, load_rows=load_rows, multiply_stages=stages)
+    array = NarrowConfig(rows=4 * dot, dot=dot, load_rows=load_rows, multiply_stages=stages, stationary_bits=stationary_bits)
     assert unproven(array, tmp_path) == 0
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("dot_product.b.eq(held)", "dot_product.b.eq(waiting)"), ("stages=config.multiply_stages", "stages=1"),
-     ("addend.eq(self.from_north)", "addend.eq(self.from_north[1:])"), ("east.eq(self.from_west)", "east.eq(held)")],
+    [("self.hold(m, waiting)", "waiting"), ("stages=config.multiply_stages", "stages=1"),
+     ("addend.eq(self.from_north[lane])", "addend.eq(self.from_north[lane][1:])"), ("a.eq(self.from_west)", "a.eq(held)")],
 )  # fmt: skip
 def test_break_is_caught(old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     narrow(2, monkeypatch)
     mutate(GateCell, old, new, monkeypatch)
-    assert unproven(ArrayConfig(rows=8, dot=2), tmp_path) > 0
+    assert unproven(NarrowConfig(rows=8, dot=2, stationary_bits=2), tmp_path) > 0
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -1,6 +1,6 @@
 """The cell: a dot product of `dot` moving and `dot` stationary operands, added to the sum from the north."""
 
-from amaranth.hdl import Const, Elaboratable, Module, Signal, signed
+from amaranth.hdl import Const, Elaboratable, Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,29 +11,29 @@ WORD = 32
 
 
 class Cell(wiring.Component):
-    """One cell of the array.
+    """One cell of the array, and the portable kind of it, in `*` and `+`.
 
-    With `held` the operands that the last `swap` brought into use::
+    With `held` the operands that the last `swap` brought into use, for each of the `lanes`::
 
-        to_east(t + 1)           = from_west(t)
-        to_south(t + 1 + stages) = from_north(t + stages) + sum over i of from_west[i](t) * held[i](t)
+        to_east(t + 1)                 = from_west(t)
+        to_south[lane](t + 1 + stages) = from_north[lane](t + stages) + sum over i of from_west[i](t) * held[i, lane](t)
 
     Latency 1 cycle east; `1 + multiply_stages` cycles from west to south and 1 from north to south; one dot product a
-    cycle. A swap in cycle t takes effect from t + 1 on, and the waiting operands may be overwritten from cycle t on.
+    cycle. A swap in cycle t takes effect from t + 1 on, and the waiting operands may be overwritten from cycle t + 1 on.
 
     Parameters
     ----------
     config
-        Uses `dot`, `load_rows`, `multiply_stages`, `sum_bits`.
+        Uses `dot`, `load_rows`, `multiply_stages`, `stationary_bits`, `lanes`, `sum_bits`.
 
     Members
     -------
     from_west : In(8 * dot), to_east : Out(8 * dot)
         Moving operands, INT8, operand 0 in the low byte.
-    from_north : In(signed(sum_bits)), to_south : Out(signed(sum_bits))
-        Partial sum; `sum_bits` hold any sum of `rows` products, so it never overflows.
+    from_north : In(signed(sum_bits)).array(lanes), to_south : Out(signed(sum_bits)).array(lanes)
+        Partial sums; `sum_bits` hold any sum of `rows` products, so they never overflow.
     stationary : In(8 * load_rows)
-        Stationary operands to write.
+        Stationary operands to write: in each byte one INT8, or the INT4 of both lanes, lane 0 in the low half.
     write : In(dot / load_rows)
         Bit g writes waiting operands [g * load_rows, (g + 1) * load_rows).
     swap : In(1)
@@ -46,8 +46,8 @@ class Cell(wiring.Component):
         super().__init__({
             "from_west": In(operands),
             "to_east": Out(operands),
-            "from_north": In(signed(config.sum_bits)),
-            "to_south": Out(signed(config.sum_bits)),
+            "from_north": In(signed(config.sum_bits)).array(config.lanes),
+            "to_south": Out(signed(config.sum_bits)).array(config.lanes),
             "stationary": In(OPERAND_BITS * config.load_rows),
             "write": In(config.dot // config.load_rows),
             "swap": In(1),
@@ -59,32 +59,47 @@ class Cell(wiring.Component):
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
-        config = self.config
-        waiting = Signal(OPERAND_BITS * config.dot, reset_less=True)
-        held = Signal(OPERAND_BITS * config.dot, reset_less=True)
-
+        waiting = Signal(OPERAND_BITS * self.config.dot, reset_less=True)
         for group, enable in enumerate(self.write):
             with m.If(enable):
-                m.d.sync += waiting.word_select(group, OPERAND_BITS * config.load_rows).eq(self.stationary)
-        with m.If(self.swap):
-            m.d.sync += held.eq(waiting)
-
-        # In whole words simulation is twice as fast as in exact widths; synthesis gives the same cell, bit for bit.
-        product = Const(0, signed(WORD))
-        for i in range(config.dot):
-            west, weight = Signal(signed(WORD // 2), name=f"west_{i}"), Signal(signed(WORD // 2), name=f"weight_{i}")
-            m.d.comb += [
-                west.eq(self.from_west.word_select(i, OPERAND_BITS).as_signed()),
-                weight.eq(held.word_select(i, OPERAND_BITS).as_signed()),
-            ]
-            product = (product + west * weight)[:WORD].as_signed() if i else west * weight
-        for stage in range(config.multiply_stages):
-            delayed = Signal(signed(config.sum_bits), name=f"product_{stage}", reset_less=True)
-            m.d.sync += delayed.eq(product)
-            product = delayed
+                m.d.sync += waiting.word_select(group, OPERAND_BITS * self.config.load_rows).eq(self.stationary)
 
         east = Signal.like(self.to_east, reset_less=True)
-        south = Signal.like(self.to_south, reset_less=True)
-        m.d.sync += [east.eq(self.from_west), south.eq(self.from_north + product)]
-        m.d.comb += [self.to_east.eq(east), self.to_south.eq(south)]
+        m.d.sync += east.eq(self.from_west)
+        m.d.comb += self.to_east.eq(east)
+
+        self.multiply(m, platform, waiting)
         return m
+
+    def multiply(self, m: Module, platform: object, waiting: Signal) -> None:
+        """Draw what is between the waiting operands and the sums to the south."""
+        held = self.hold(m, waiting)
+        # In whole words simulation is twice as fast as in exact widths; synthesis gives the same cell, bit for bit.
+        for lane in range(self.config.lanes):
+            product = Const(0, signed(WORD))
+            for i in range(self.config.dot):
+                west = Signal(signed(WORD // 2), name=f"west_{lane}_{i}")
+                weight = Signal(signed(WORD // 2), name=f"weight_{lane}_{i}")
+                m.d.comb += [
+                    west.eq(self.from_west.word_select(i, OPERAND_BITS).as_signed()),
+                    weight.eq(self.stationary_operand(held, i, lane).as_signed()),
+                ]
+                product = (product + west * weight)[:WORD].as_signed() if i else west * weight
+            for stage in range(self.config.multiply_stages):
+                delayed = Signal(signed(self.config.sum_bits), name=f"product_{lane}_{stage}", reset_less=True)
+                m.d.sync += delayed.eq(product)
+                product = delayed
+            south = Signal.like(self.to_south[lane], name=f"south_{lane}", reset_less=True)
+            m.d.sync += south.eq(self.from_north[lane] + product)
+            m.d.comb += self.to_south[lane].eq(south)
+
+    def hold(self, m: Module, waiting: Value) -> Signal:
+        """Give the waiting operands as they were at the last swap."""
+        held = Signal(len(waiting), reset_less=True)
+        with m.If(self.swap):
+            m.d.sync += held.eq(waiting)
+        return held
+
+    def stationary_operand(self, operands: Value, i: int, lane: int) -> Value:
+        """Give one lane's stationary operand number i of all of them."""
+        return operands.word_select(i * self.config.lanes + lane, self.config.stationary_bits)

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import OPERAND_BITS, ArrayConfig, bits_for
 from ..hdl import share
-from .cell import Cell
+from .cells import make_cell
 
 
 class Column(wiring.Component):
@@ -14,8 +14,8 @@ class Column(wiring.Component):
 
     A moving row whose operands for cell row r stand in `from_west[r]` in cycle t + r gives::
 
-        to_east[r](t + r + 1)        = from_west[r](t + r)
-        product(t + cells + stages)  = sum over the slab's rows of moving * stationary
+        to_east[r](t + r + 1)             = from_west[r](t + r)
+        product[lane](t + cells + stages) = sum over the slab's rows of moving * stationary[lane]
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ class Column(wiring.Component):
         In cycle t - 1: the moving row of cycle t is the first to meet the waiting stationary operands.
     write : In(1), index : In(log2(load_cycles)), stationary : In(8 * load_rows)
         Stationary rows [index * load_rows, (index + 1) * load_rows) are written.
-    product : Out(signed(sum_bits))
-        The slab's dot product of this column.
+    product : Out(signed(sum_bits)).array(lanes)
+        The slab's dot products of this column.
     """
 
     def __init__(self, config: ArrayConfig) -> None:
@@ -43,7 +43,7 @@ class Column(wiring.Component):
             "write": In(1),
             "index": In(bits_for(config.load_cycles)),
             "stationary": In(OPERAND_BITS * config.load_rows),
-            "product": Out(signed(config.sum_bits)),
+            "product": Out(signed(config.sum_bits)).array(config.lanes),
         })
 
     @property
@@ -55,13 +55,13 @@ class Column(wiring.Component):
         config = self.config
         groups = config.dot // config.load_rows
         swap = self.swap
-        south = 0
+        south = [0] * config.lanes
         for row in range(config.cells):
-            m.submodules[f"cell_{row}"] = cell = share(platform, Cell(config))
+            m.submodules[f"cell_{row}"] = cell = share(platform, make_cell(config))
             m.d.comb += [
                 cell.from_west.eq(self.from_west[row]),
                 self.to_east[row].eq(cell.to_east),
-                cell.from_north.eq(south),
+                *(north.eq(sum_) for north, sum_ in zip(cell.from_north, south, strict=True)),
                 cell.stationary.eq(self.stationary),
                 cell.swap.eq(swap),
             ]
@@ -71,5 +71,5 @@ class Column(wiring.Component):
             swap_south = Signal(name=f"swap_{row + 1}")
             m.d.sync += swap_south.eq(swap)
             swap, south = swap_south, cell.to_south
-        m.d.comb += self.product.eq(south)
+        m.d.comb += [product.eq(sum_) for product, sum_ in zip(self.product, south, strict=True)]
         return m

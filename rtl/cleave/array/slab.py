@@ -136,7 +136,7 @@ class Slab(wiring.Component):
             m.submodules[f"seam_{c}"] = seam = share(platform, Seam(self.config))
             seams.append(seam)
             m.d.comb += [
-                seam.product.eq(column.product),
+                seam.product.eq(column.product[0]),
                 seam.from_north.eq(self.sums_from_north[c]),
                 self.sums_to_south[c].eq(seam.to_south),
                 seam.read.eq(rows[c]),

@@ -1,0 +1,14 @@
+"""The kinds of cell, by their names in the configuration."""
+
+from ..config import CELLS, ArrayConfig
+from .cell import Cell
+from .cell_gates import GateCell
+
+KINDS: dict[str, type[Cell]] = {"portable": Cell, "gates": GateCell}
+
+assert KINDS.keys() <= set(CELLS)
+
+
+def make_cell(config: ArrayConfig) -> Cell:
+    """Give a cell of the configuration's kind."""
+    return KINDS[config.cell](config)
