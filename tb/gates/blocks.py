@@ -12,7 +12,7 @@ from cleave.gates.dot import DotProduct
 from cleave.gates.heap import BitHeap
 from cleave.gates.leading import compare, leading_zeros
 from cleave.gates.multiplexers import Crossbar, binary_mux, one_hot_mux
-from cleave.gates.products import add_product
+from cleave.gates.products import add_product, paired
 from cleave.gates.shift import shift_right
 from tb.gates.proof import Block
 
@@ -107,6 +107,36 @@ def product(kind: str, a: Any, b: Any, reduction: str = "dadda", more: int = 0) 
         return made.total(board, "brent_kung")
 
     return Block({"a": a, "b": b}, {"total": width}, draw, lambda a, b: a * b)
+
+
+def paired_products(p: int, q: int) -> Block:
+    """Two products at once, added or subtracted."""
+    width = p + q + 1
+
+    def draw(board: Any, a0: Any, a1: Any, b0: Any, b1: Any) -> Any:
+        b_sum = Cat(*ripple_add(board, *([*b, b[-1]] for b in (b0, b1)))).as_signed()
+        totals = []
+        for negative in (False, True):
+            made = BitHeap(width)
+            paired(board, made.minus if negative else made, (a0, a1), (b0, b1), b_sum)
+            made.reduce(board, "reduced_area")
+            totals.append(made.total(board, "ripple"))
+        return tuple(totals)
+
+    shapes = {"a0": signed(p), "a1": signed(p), "b0": signed(q), "b1": signed(q)}
+    return Block(
+        shapes, {"plus": width, "minus": width}, draw,
+        lambda a0, a1, b0, b1: (a0 * b0 + a1 * b1, -a0 * b0 - a1 * b1),
+    )  # fmt: skip
+
+
+def chosen(words: int = 3) -> Block:
+    """Bits that selects choose, inverted; several selects give the OR."""
+    shapes = {f"{name}{i}": 1 for i in range(words) for name in ("select", "bit")}
+    return Block(
+        shapes, {"y": 1}, lambda board, *bits: board.choose_inverted(*zip(bits[::2], bits[1::2], strict=True)),
+        lambda *bits: 1 - np.bitwise_or.reduce([a & b for a, b in zip(bits[::2], bits[1::2], strict=True)]),
+    )  # fmt: skip
 
 
 def dot(dot: int, p: int, q: int, width: int, **kinds: Any) -> Block:

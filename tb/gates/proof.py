@@ -91,6 +91,12 @@ def unpack(columns: list[int], cases: int, shape: Any = 64) -> NDArray[np.int64]
     return total
 
 
+def pack(numbers: NDArray[np.int64], bits: int) -> list[int]:
+    """Turn one number per case into one integer per bit, two's complement."""
+    columns = [np.packbits((numbers >> i & 1).astype(np.uint8), bitorder="little") for i in range(bits)]
+    return [int.from_bytes(column.tobytes(), "little") for column in columns]
+
+
 class Claims:
     """Statements for the SAT solver, all answered in one run."""
 

@@ -56,6 +56,14 @@ def test_product_of_bytes(kind: str, reduction: str) -> None:
     prove(*(blocks.product(kind, shape, shape, reduction, more=1) for shape in (signed(8), unsigned(8))))
 
 
+def test_paired_products() -> None:
+    prove(*(blocks.paired_products(p, q) for p, q in [(1, 1), (1, 4), (4, 1), (2, 2), (3, 4), (4, 3), (5, 5)]))
+
+
+def test_chosen_bit() -> None:
+    prove(blocks.chosen())
+
+
 @pytest.mark.parametrize("products", PRODUCTS)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_dot_product(products: str, reduction: str) -> None:

@@ -7,13 +7,13 @@ import pytest
 from amaranth.hdl import Cat, signed, unsigned
 
 from cleave.gates.adders import ADDERS, Adder
-from cleave.gates.board import FullAdder, HalfAdder, HalfAdderPlus
+from cleave.gates.board import AndOrInvert, FullAdder, HalfAdder, HalfAdderPlus
 from cleave.gates.compressors import compress_3_2, compress_4_2
 from cleave.gates.dot import DotProduct
 from cleave.gates.heap import BitHeap
 from cleave.gates.netlist import Netlist, netlist, netlists
 from cleave.gates.prefix import GRAPHS
-from cleave.gates.products import add_product
+from cleave.gates.products import add_product, paired
 from cleave.gates.reduction import REDUCTIONS, after
 from scripts.cell_counts import SHAPES, count
 from tb.gates import blocks
@@ -40,6 +40,12 @@ def test_cells() -> None:
     gates(plus, xor=1, **{"not": 1, "or": 1})
     assert [full.depth(output="sum"), full.depth(output="carry")] == [2, 3]
     assert [half.depth(), plus.depth(output="sum"), plus.depth(output="carry")] == [1, 2, 1]
+
+
+def test_and_or_invert() -> None:
+    cells = netlist(AndOrInvert(), keep=())
+    gates(cells, **{"and": 3, "or": 2, "not": 1})
+    assert cells.depth() == 4
 
 
 def test_prefix_graphs() -> None:
@@ -127,6 +133,22 @@ def test_products(a: Any, b: Any) -> None:
     assert cells.depth() <= 7
 
 
+def test_paired_products() -> None:
+    for p, q in ((2, 3), (8, 4), (8, 8)):
+
+        def draw(board: Any, a0: Any, a1: Any, b0: Any, b1: Any, b_sum: Any, p: int = p, q: int = q) -> Any:
+            heap = BitHeap(p + q + 4)
+            paired(board, heap.minus, (a0, a1), (b0, b1), b_sum)
+            return Cat(bit for column in heap.columns for bit in column)
+
+        inputs = {"a0": signed(p), "a1": signed(p), "b0": signed(q), "b1": signed(q), "b_sum": signed(q + 1)}
+        cells = netlist(Block(inputs, {"bits": 1000}, draw, lambda *_: 0))
+        bits = p * (q + 1)
+        assert cells.count("and") == 3 * p + 3 * bits and cells.count("or") == 2 * bits
+        assert cells.count("not") == 2 * p + bits + q + p - 1  # the last for bits that count as negative
+        assert cells.depth() <= 7
+
+
 def test_reductions() -> None:
     heights = [[h] * n for h in range(1, 70) for n in (1, 2, 5, 16)] + [[1, 2, 3, 4, 5, 6, 7, 8, 7, 6, 5, 4, 3, 2, 1, 0]]
     for columns, (name, reduction) in choices(heights, REDUCTIONS.items()):
@@ -139,7 +161,7 @@ def test_reductions() -> None:
         while targets[-1] < max(columns):
             targets.append(targets[-1] * 3 // 2)
         levels = len(targets) - 1
-        assert len(plan) == levels if name == "dadda" else len(plan) <= levels + 1
+        assert len(plan) == levels if name != "wallace" else len(plan) <= levels + 1
         if name == "dadda":
             assert all(half <= 1 for level in plan for _, half in level)
 
@@ -154,8 +176,10 @@ def test_n_by_n_products_have_daddas_counts() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES[:-1])
 def test_every_full_adder_of_a_cell_is_explained(shape: tuple[int, int, int]) -> None:
-    for reduction, stages in choices(REDUCTIONS, (0, 2)):
+    for reduction, stages in zip(REDUCTIONS, (0, 2, 1), strict=True):
         assert count(*shape, reduction=reduction, stages=stages).exact
+    if shape[0] % 2 == 0:
+        assert count(*shape, products="paired", reduction="reduced_area", stages=2).exact
 
 
 def test_dot_product_depth() -> None:

@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 from amaranth.hdl import signed
+from numpy.typing import NDArray
 
 from cleave.gates.dot import DotProduct
 from cleave.gates.netlist import KEPT, REGISTER, Net, Netlist, netlist
 from cleave.gates.products import PRODUCTS
 from cleave.gates.reduction import REDUCTIONS
 from tb.gates.conservation import weights
-from tb.gates.proof import all_cases, unpack
+from tb.gates.proof import all_cases, pack, unpack
 
 P = Q = 8
-CASES = 1 << (P + Q)
+
+Term = tuple[int, ...]
+"""Number of a product, or of a pair of products and a bit of their a."""
 
 
 def prove_dot(component: DotProduct) -> None:
@@ -29,45 +32,76 @@ def prove_dot(component: DotProduct) -> None:
     for weight, net in enumerate(tree.inputs["addend"]):
         assert form.pop(net, 0) == 1 << weight, "the addend enters with its weight"
 
-    factors = all_cases(P + Q)
-    inputs = {"a": factors[:P] * component.dot, "b": factors[P:] * component.dot, "addend": [0] * width}
-    values = tree.solve((1 << CASES) - 1, **inputs)
-    wanted = unpack(factors[:P], CASES, signed(P)) * unpack(factors[P:], CASES, signed(Q))
+    inputs, wanted = (paired_cases if component.products == "paired" else product_cases)(component)
+    cases = len(next(iter(wanted.values())))
+    values = tree.solve((1 << cases) - 1, addend=[0] * width, **inputs)
     owners = owners_of(tree, component)
-    terms = [np.zeros(CASES, np.int64) for _ in range(component.dot)]
+    terms = {term: np.zeros(cases, np.int64) for term in wanted}
     for net, weight in form.items():
-        assert len(owners[net]) == 1, "each weighted bit is made of one product's factors"
+        assert len(owners[net]) == 1, "each weighted bit is made of one term's factors"
         (owner,) = owners[net]
-        terms[owner] += unpack([values[net]], CASES) * weight
-    for term in terms:
-        rest = (term - wanted) % modulus
-        assert (rest == rest[0]).all(), "what a product's bits weigh differs from the product by a constant"
+        terms[owner] += unpack([values[net]], cases) * weight
+    for term, value in terms.items():
+        rest = (value - (-1 if component.subtract else 1) * wanted[term]) % modulus
+        assert (rest == rest[0]).all(), "what a term's bits weigh differs from the term by a constant"
         constant += int(rest[0])
     assert constant % modulus == 0, "all constants cancel"
 
 
-def owners_of(tree: Netlist, component: DotProduct) -> dict[Net, set[int]]:
-    """Give the products whose factors each net is made of."""
-    owners: dict[Net, set[int]] = {"0": set(), "1": set()}
-    for port, size in (("a", P), ("b", Q)):
-        owners |= {net: {i // size} for i, net in enumerate(tree.inputs[port])}
-    owners |= {net: {component.dot} for net in tree.inputs["addend"]}
+def product_cases(component: DotProduct) -> tuple[dict[str, list[int]], dict[Term, NDArray[np.int64]]]:
+    """Every pair of factors, for all products at once; the terms are the products."""
+    factors = all_cases(P + Q)
+    a, b = (unpack(factors[some], 1 << (P + Q), signed(P)) for some in (slice(P), slice(P, None)))
+    return {"a": factors[:P] * component.dot, "b": factors[P:] * component.dot}, {(i,): a * b for i in range(component.dot)}
+
+
+def paired_cases(component: DotProduct) -> tuple[dict[str, list[int]], dict[Term, NDArray[np.int64]]]:
+    """Every pair of b with every choice of them; the terms are what bits k of the two a of a pair choose."""
+    bits = all_cases(2 * Q + 2)
+    numbers = [unpack(bits[some], 1 << (2 * Q + 2), signed(Q)) for some in (slice(Q), slice(Q, 2 * Q))]
+    chosen = [unpack([bit], 1 << (2 * Q + 2)) for bit in bits[2 * Q :]]
+    term = numbers[0] * chosen[0] + numbers[1] * chosen[1]
+    pairs = component.dot // 2
+    inputs = {
+        "a": ([bits[2 * Q]] * P + [bits[2 * Q + 1]] * P) * pairs,
+        "b": bits[: 2 * Q] * pairs,
+        "b_sums": pack(numbers[0] + numbers[1], Q + 1) * pairs,
+    }
+    return inputs, {(i, k): term * (-(1 << k) if k == P - 1 else 1 << k) for i in range(pairs) for k in range(P)}
+
+
+def owners_of(tree: Netlist, component: DotProduct) -> dict[Net, set[Term]]:
+    """Give the terms of whose factors each net is made; b, which all terms of a pair share, is nobody's."""
+    is_paired = component.products == "paired"
+    owners: dict[Net, set[Term]] = {net: set() for nets in tree.inputs.values() for net in nets} | {"0": set(), "1": set()}
+    owners |= {net: {(i // (2 * P), i % P) if is_paired else (i // P,)} for i, net in enumerate(tree.inputs["a"])}
+    if not is_paired:
+        owners |= {net: {(i // Q,)} for i, net in enumerate(tree.inputs["b"])}
+    else:
+        shared = {net: i // (2 * Q) for i, net in enumerate(tree.inputs["b"])}
+        shared |= {net: i // (Q + 1) for i, net in enumerate(tree.inputs["b_sums"])}
+    owners |= {net: {(component.dot,)} for net in tree.inputs["addend"]}
     for cell in tree.cells:
-        sources = [owners[net] for nets in cell.inputs.values() for net in nets]
-        owners |= {net: set().union(*sources) for nets in cell.outputs.values() for net in nets}
+        nets = [net for nets in cell.inputs.values() for net in nets]
+        owner = set().union(*(owners[net] for net in nets))
+        if is_paired:
+            foreign = {shared[net] for net in nets if net in shared} - {term[0] for term in owner}
+            assert not foreign, "a pair's b meet only its own a"
+        owners |= {net: owner for nets in cell.outputs.values() for net in nets}
     return owners
 
 
-@pytest.mark.parametrize("kinds", list(choices(PRODUCTS, REDUCTIONS)), ids="-".join)
-@pytest.mark.parametrize("stages", [0, 2])
-def test_merged_dot_product_of_eight(kinds: tuple[str, str], stages: int) -> None:
-    prove_dot(DotProduct(8, P, Q, 21, products=kinds[0], reduction=kinds[1], stages=stages))
+@pytest.mark.parametrize("kinds", list(choices((*PRODUCTS, "paired"), REDUCTIONS)), ids="-".join)
+@pytest.mark.parametrize(("stages", "subtract"), [(0, False), (0, True), (2, True)])
+def test_merged_dot_product_of_eight(kinds: tuple[str, str], stages: int, *, subtract: bool) -> None:
+    prove_dot(DotProduct(8, P, Q, 21, products=kinds[0], reduction=kinds[1], stages=stages, subtract=subtract))
 
 
 @pytest.mark.parametrize("dot", [1, 4, 16])
 def test_merged_dot_product(dot: int) -> None:
     prove_dot(DotProduct(dot, P, Q, 21))
     prove_dot(DotProduct(dot, P, Q, 32, stages=1))
+    prove_dot(DotProduct(2 * dot, P, Q, 24, products="paired", stages=1, subtract=True))
 
 
 @pytest.mark.parametrize("stages", [0, 1, 2, 4])
@@ -86,7 +120,8 @@ def test_every_path_has_its_registers(stages: int) -> None:
     ("parameters", "message"),
     [({"dot": 0}, "dot must be at least 1, not 0"), ({"stages": -1}, "stages must be at least 0, not -1"),
      ({"adder": "carry"}, "adder must be one of ripple, sklansky, kogge_stone, brent_kung, han_carlson, not 'carry'"),
-     ({"reduction": ""}, "reduction must be one of dadda, wallace, not ''")],
+     ({"reduction": ""}, "reduction must be one of dadda, wallace, reduced_area, not ''"),
+     ({"products": "paired", "dot": 3}, "dot must be even for paired products, not 3")],
 )  # fmt: skip
 def test_bad_parameters(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

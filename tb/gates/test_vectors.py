@@ -27,8 +27,9 @@ def run_vectors(component: DotProduct, folder: Path, root: Path, seed: int, vect
     subprocess.run(verilate, cwd=folder, check=True, capture_output=True)
     includes = [f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}", "-I."]
     sources = [*folder.glob("Vdot*.cpp"), root / "include" / "verilated.cpp", root / "include" / "verilated_threads.cpp"]
+    macros = ["-DSUBTRACT"] * component.subtract + ["-DPAIRED"] * (component.products == "paired")
     compiler = os.environ.get("CXX", "c++")
-    build = [compiler, "-std=c++17", "-O2", "-w", f"-DWIDTH={WIDTH}", *includes, Path(__file__).with_name("vectors.cpp"),
+    build = [compiler, "-std=c++17", "-O2", "-w", f"-DWIDTH={WIDTH}", *macros, *includes, Path(__file__).with_name("vectors.cpp"),
              *sources, "-pthread", "-o", "vectors"]  # fmt: skip
     subprocess.run(build, cwd=folder, check=True, capture_output=True)
     return subprocess.run([folder / "vectors", str(vectors), str(seed)], check=False, capture_output=True, text=True).stdout
@@ -36,8 +37,12 @@ def run_vectors(component: DotProduct, folder: Path, root: Path, seed: int, vect
 
 @pytest.mark.parametrize(
     "kinds",
-    [{}, {"products": "booth", "reduction": "wallace", "adder": "kogge_stone"}],
-    ids=["baugh_wooley-dadda-brent_kung", "booth-wallace-kogge_stone"],
+    [
+        {},
+        {"products": "booth", "reduction": "wallace", "adder": "kogge_stone"},
+        {"products": "paired", "reduction": "reduced_area", "subtract": True},
+    ],
+    ids=["baugh_wooley-dadda-brent_kung", "booth-wallace-kogge_stone", "paired-reduced_area-brent_kung"],
 )
 def test_vectors(kinds: dict[str, Any], tmp_path: Path, verilator: Path, seed: int) -> None:
     answer = run_vectors(DotProduct(8, 8, 8, WIDTH, **kinds), tmp_path, verilator, seed, VECTORS)

@@ -4,6 +4,12 @@
 #include <cstdlib>
 #include "Vdot.h"
 
+#ifdef SUBTRACT
+#define SIGN -
+#else
+#define SIGN +
+#endif
+
 namespace {
 
 uint64_t state;
@@ -43,7 +49,12 @@ int main(int argc, char** argv) {
         const uint64_t a = operands(), b = operands();
         const uint32_t addend = random64() >> 32 & mask;
         int32_t total = static_cast<int32_t>(addend);
-        for (int i = 0; i < 8; ++i) total += int8_t(a >> 8 * i) * int8_t(b >> 8 * i);
+        for (int i = 0; i < 8; ++i) total += SIGN int8_t(a >> 8 * i) * int8_t(b >> 8 * i);
+#ifdef PAIRED
+        dot.b_sums = 0;
+        for (int i = 0; i < 4; ++i)
+            dot.b_sums |= static_cast<uint64_t>((int8_t(b >> 16 * i) + int8_t(b >> (16 * i + 8))) & 0x1ff) << 9 * i;
+#endif
         dot.a = a;
         dot.b = b;
         dot.addend = addend;

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..hdl import Shareable, share
 
-__all__ = ["FullAdder", "HalfAdder", "HalfAdderPlus", "Board", "ZERO", "ONE"]
+__all__ = ["FullAdder", "HalfAdder", "HalfAdderPlus", "AndOrInvert", "Board", "ZERO", "ONE"]
 
 ZERO, ONE = Const(0, 1), Const(1, 1)
 
@@ -95,6 +95,33 @@ class HalfAdderPlus(wiring.Component):
         return m
 
 
+class AndOrInvert(wiring.Component):
+    """Choose one of three bits by one-hot selects, inverted: y = ~((a0 & b0) | (a1 & b1) | (a2 & b2)).
+
+    Three AND, two OR, an inverter; depth 4. `NAME_aoi222` in an export, for the library's cell (`sky130_fd_sc_hd__a222oi`).
+
+    Members
+    -------
+    a0, b0, a1, b1, a2, b2 : In(1)
+    y : Out(1)
+    """
+
+    a0: In(1)
+    b0: In(1)
+    a1: In(1)
+    b1: In(1)
+    a2: In(1)
+    b2: In(1)
+    y: Out(1)
+
+    shared_name = "aoi222"
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        m.d.comb += self.y.eq(~((self.a0 & self.b0) | (self.a1 & self.b1) | (self.a2 & self.b2)))
+        return m
+
+
 class Board:
     """A module under construction, with the few things that generators put on it.
 
@@ -153,6 +180,13 @@ class Board:
                 self.connect((adder.c, free[2]))
         self.connect((adder.a, free[0]), (adder.b, free[1]))
         return adder.sum, adder.carry
+
+    def choose_inverted(self, *pairs: tuple[Value, Value]) -> Value:
+        """Give the complement of the one bit of three whose select is set, or of 0; pairs are (select, bit)."""
+        gate = self.place(AndOrInvert())
+        for number, (select, bit) in enumerate(pairs):
+            self.connect((getattr(gate, f"a{number}"), select), (getattr(gate, f"b{number}"), bit))
+        return gate.y
 
     def parity(self, *bits: Value) -> Value:
         """Give the sum of bits modulo 2, for a column whose carries fall out of the result: one XOR less than bits."""

@@ -1,5 +1,6 @@
 """The bit heap: weighted bits in columns, whatever they come from, which one tree and one adder sum up."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import islice
 
@@ -9,10 +10,34 @@ from .adders import Adder
 from .board import ONE, ZERO, Board
 from .reduction import REDUCTIONS
 
-__all__ = ["BitHeap"]
+__all__ = ["BitHeap", "Sum"]
 
 
-class BitHeap:
+class Sum(ABC):
+    """A sum under construction: what products and numbers are added to, bit by bit."""
+
+    @abstractmethod
+    def add_constant(self, value: int) -> None:
+        """Add a known number."""
+
+    @abstractmethod
+    def add_bit(self, weight: int, bit: Value) -> None:
+        """Add bit * 2**weight."""
+
+    @abstractmethod
+    def subtract_bit(self, weight: int, bit: Value) -> None:
+        """Add -bit * 2**weight."""
+
+    def add_number(self, bits: Sequence[Value], weight: int = 0, *, is_signed: bool = False) -> None:
+        """Add a number times 2**weight; a signed one's top bit counts as negative, instead of being repeated."""
+        for position, bit in enumerate(bits, weight):
+            if is_signed and position == weight + len(bits) - 1:
+                self.subtract_bit(position, bit)
+            else:
+                self.add_bit(position, bit)
+
+
+class BitHeap(Sum):
     """Bits of weights 2**0 to 2**(width - 1), whose sum modulo 2**width is wanted.
 
     Signs cost no bits: a bit of negative weight is added inverted, which is one too much, and all that is too much meets in
@@ -48,11 +73,9 @@ class BitHeap:
         return [len(column) + (self.constant >> weight & 1) for weight, column in enumerate(self.columns)]
 
     def add_constant(self, value: int) -> None:
-        """Add a known number."""
         self.constant = (self.constant + value) % 2**self.width
 
     def add_bit(self, weight: int, bit: Value) -> None:
-        """Add bit * 2**weight."""
         if isinstance(bit, Const):
             self.add_constant(bit.value << weight)
         elif weight < self.width:
@@ -66,13 +89,10 @@ class BitHeap:
         else:
             self.add_bit(weight, bit)  # where 1 and -1 are the same
 
-    def add_number(self, bits: Sequence[Value], weight: int = 0, *, is_signed: bool = False) -> None:
-        """Add a number times 2**weight; a signed one's top bit counts as negative, instead of being repeated."""
-        for position, bit in enumerate(bits, weight):
-            if is_signed and position == weight + len(bits) - 1:
-                self.subtract_bit(position, bit)
-            else:
-                self.add_bit(position, bit)
+    @property
+    def minus(self) -> Sum:
+        """The heap's other side: what is added there is subtracted here."""
+        return _Minus(self)
 
     def compress(self, board: Board, level: list[tuple[int, int]]) -> None:
         """Apply one level of a plan."""
@@ -139,3 +159,17 @@ class BitHeap:
         last = board.place(Adder(self.width - low, adder))
         board.connect((last.a, Cat(*a[low:])), (last.b, Cat(*b[low:])))
         return [*a[:low], *last.total]
+
+
+class _Minus(Sum):
+    def __init__(self, heap: BitHeap) -> None:
+        self._heap = heap
+
+    def add_constant(self, value: int) -> None:
+        self._heap.add_constant(-value)
+
+    def add_bit(self, weight: int, bit: Value) -> None:
+        self._heap.subtract_bit(weight, bit)
+
+    def subtract_bit(self, weight: int, bit: Value) -> None:
+        self._heap.add_bit(weight, bit)

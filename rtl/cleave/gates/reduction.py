@@ -6,7 +6,7 @@ its column and its carry enters the next, both for the level after. The top colu
 
 from collections.abc import Callable
 
-__all__ = ["Level", "REDUCTIONS", "dadda", "wallace", "after"]
+__all__ = ["Level", "REDUCTIONS", "dadda", "wallace", "reduced_area", "after"]
 
 Level = list[tuple[int, int]]
 
@@ -19,11 +19,8 @@ def dadda(heights: list[int]) -> list[Level]:
     n x n product takes n * n - 4 * n + 3 full and n - 1 half adders. Source: L. Dadda, "Some schemes for parallel
     multipliers", 1965.
     """
-    targets = [2]
-    while targets[-1] < max(heights, default=0):
-        targets.append(targets[-1] * 3 // 2)
     plan = []
-    for target in reversed(targets[:-1]):
+    for target in _targets(heights):
         level: Level = []
         carries = 0
         for height in heights:
@@ -49,7 +46,36 @@ def wallace(heights: list[int]) -> list[Level]:
     return plan
 
 
-REDUCTIONS: dict[str, Callable[[list[int]], list[Level]]] = {"dadda": dadda, "wallace": wallace}
+def reduced_area(heights: list[int]) -> list[Level]:
+    """Compress three bits wherever there are three, and two only where a column would be too high for its level.
+
+    As many levels as `dadda` and hardly any half adders; the bits go away as early as they can, so that registers between
+    the levels are few. Source: K. Bickerstaff, M. Schulte and E. Swartzlander, "Reduced area multipliers", 1993, without its
+    half adders at the low end, which only shorten the last addition.
+    """
+    plan = []
+    for target in _targets(heights):
+        level: Level = []
+        carries = 0
+        for height in heights:
+            full, rest = divmod(height, 3)
+            half = int(rest == 2 and full + rest + carries > target)
+            level.append((full, half))
+            carries = full + half
+        plan.append(level)
+        heights = after(heights, level)
+    return plan
+
+
+REDUCTIONS: dict[str, Callable[[list[int]], list[Level]]] = {"dadda": dadda, "wallace": wallace, "reduced_area": reduced_area}
+
+
+def _targets(heights: list[int]) -> list[int]:
+    """Give how high columns may be after each of the fewest possible levels, the last one 2."""
+    targets = [2]
+    while targets[-1] < max(heights, default=0):
+        targets.append(targets[-1] * 3 // 2)
+    return targets[-2::-1]
 
 
 def after(heights: list[int], level: Level) -> list[int]:
