@@ -174,7 +174,7 @@ class EngineConfig:
     queue_depth
         Instructions that wait in front of each unit (LOAD, DRAIN, each slab).
     bank_columns
-        Columns that share one stationary memory; their bytes are skewed by registers, the memories by address.
+        Most columns that share one stationary memory; their bytes are skewed by registers, the memories by address.
     token_bits
         Width of the counters that hold the tokens between units.
     """
@@ -188,7 +188,7 @@ class EngineConfig:
     axi_address_width: int = 40
     max_burst: int = 16
     queue_depth: int = 4
-    bank_columns: int = 8
+    bank_columns: int = 4
     token_bits: int = 8
 
     def __post_init__(self) -> None:
@@ -234,6 +234,11 @@ class EngineConfig:
         return -(-self.array.columns // self.read_columns)
 
     @property
+    def stationary_columns(self) -> int:
+        """Columns that share one stationary memory: a tile's words must outlast the step from one to the next."""
+        return min(self.bank_columns, self.array.load_cycles)
+
+    @property
     def segments(self) -> int:
         """Moving words, for as many adjacent slabs, that LOAD writes in one cycle."""
         return max(1, min(self.array.slabs, self.axi_bytes // self.array.rows))
@@ -277,7 +282,7 @@ PRESETS: dict[str, EngineConfig] = {
 """Configurations with a name; `large` is the 128 x 128 array."""
 
 
-def load_config(name: str, **array_overrides: int | None) -> EngineConfig:
+def load_config(name: str, **array_overrides: int | str | None) -> EngineConfig:
     """Find a preset, or read a TOML file, and replace the given array parameters.
 
     A TOML file holds `EngineConfig`'s parameters at the top and `ArrayConfig`'s in a table `[array]`; what it leaves

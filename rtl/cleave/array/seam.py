@@ -1,10 +1,12 @@
 """The seam: where a slab's sum meets the slab above and the accumulators, and where the array is cut."""
 
-from amaranth.hdl import Assert, Elaboratable, Module, Mux, Signal, signed
+from amaranth.hdl import Assert, Cat, Const, Elaboratable, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import ACCUMULATOR_BITS, EngineConfig, bits_for
+from ..gates.board import Board
+from ..gates.heap import BitHeap
 from ..hdl import share
 from ..memory.ram import Ram1r1w
 from .tokens import row_layout
@@ -82,9 +84,21 @@ class Seam(wiring.Component):
         gate = drained_half[0].replicate(ACCUMULATOR_BITS), drained_half[1].replicate(ACCUMULATOR_BITS)
         m.d.comb += self.drained.eq((even & gate[0]) | (odd & gate[1]))
 
-        above = Mux(self.add.fused, self.from_north, 0)
-        accumulator = Mux(self.add.accumulate, Mux(self.add.address[0], odd, even), 0)
+        above = self.from_north & self.add.fused.replicate(ACCUMULATOR_BITS)
+        half = self.add.address[0]
+        gate = [(self.add.accumulate & chosen).replicate(ACCUMULATOR_BITS) for chosen in (~half, half)]
+        accumulator = (even & gate[0]) | (odd & gate[1])
         total = Signal.like(self.to_south, reset_less=True)
-        m.d.sync += total.eq(above + self.product + accumulator.as_signed())
+        m.d.sync += total.eq(self._sum(m, platform, above.as_signed(), self.product, accumulator.as_signed()))
         m.d.comb += self.to_south.eq(total)
         return m
+
+    def _sum(self, m: Module, platform: object, *numbers: Value) -> Value:
+        """Add signed numbers, modulo 2**32, with the gates of the cells."""
+        if self.config.array.cell != "gates":
+            return sum(numbers, start=Const(0, 1))
+        board, heap = Board(m, platform), BitHeap(ACCUMULATOR_BITS)
+        for number in numbers:
+            heap.add_number([*number], is_signed=True)
+        heap.reduce(board, "reduced_area")
+        return Cat(*heap.total(board, "brent_kung"))

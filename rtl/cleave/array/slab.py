@@ -9,7 +9,7 @@ Read it as a clock. A `start` token arrives in cycle X and streams moving rows m
 
 A `load` token arrives in cycle Y and writes the stationary tile's words i = 0, 1, ...:
 
-    Y + i + c                   word i is read for column c (memories of `bank_columns` columns, skewed inside by registers)
+    Y + i + c                   word i is read for column c (memories of `stationary_columns` columns, skewed inside by registers)
     Y + i + c + 1               column c's waiting operands are written
 
 Both hold for the next slab of the partition one cycle later, because the tokens reach it one cycle later.
@@ -117,9 +117,9 @@ class Slab(wiring.Component):
 
         # Stationary operands and controls: column c is c cycles behind.
         swaps = ripple(m, "swap", start.valid, array.columns)
-        tile = self._load(m, load)
+        tile, base = self._load(m, load)
         tiles = ripple(m, "tile", tile, array.columns + MEMORY_LATENCY)
-        for c, stationary in enumerate(self._stationary(m, platform, tiles)):
+        for c, stationary in enumerate(self._stationary(m, platform, tiles, base)):
             written = tiles[c + MEMORY_LATENCY]
             m.d.comb += [
                 columns[c].swap.eq(swaps[c]),
@@ -214,30 +214,41 @@ class Slab(wiring.Component):
         ]
         return row, bank.read.data
 
-    def _load(self, m: Module, load: PureInterface) -> data.View:
-        """Read the stationary tile's words, one a cycle, from the cycle of the `load` token on."""
+    def _load(self, m: Module, load: PureInterface) -> tuple[data.View, Value]:
+        """Read the stationary tile's words, one a cycle, from the cycle of the `load` token on; give the first's address, too."""
         config = self.config
         tile = Signal(tile_layout(config))
         following = Signal(tile_layout(config))
+        base = Signal.like(load.p.address, reset_less=True)
         with m.If(load.valid):
-            m.d.comb += [tile.valid.eq(1), tile.index.eq(0), tile.address.eq(load.p.address)]
+            m.d.comb += [tile.valid.eq(1), tile.index.eq(0)]
+            m.d.sync += base.eq(load.p.address)
             m.d.sync += Assert(~following.valid, "a tile is loaded while another one is being written")
         with m.Else():
             m.d.comb += tile.eq(following)
         m.d.sync += [
             following.valid.eq(tile.valid & (tile.index != config.array.load_cycles - 1)),
             following.index.eq(tile.index + 1),
-            following.address.eq(tile.address + 1),
         ]
-        return tile
+        return tile, Mux(load.valid, load.p.address, base)
 
-    def _stationary(self, m: Module, platform: object, tiles: list) -> list[Value]:
-        """Give each column its operands of the word whose token it sees: a memory for every `bank_columns` columns."""
+    def _stationary(self, m: Module, platform: object, tiles: list, base: Value) -> list[Value]:
+        """Give each column its operands of the word whose token it sees: a memory for every `stationary_columns` columns.
+
+        A tile's first address goes from memory to memory one cycle ahead of its first word, and stays for all of its words:
+        a memory's western neighbour keeps it for `load_cycles`, and `stationary_columns` are no more.
+        """
         config = self.config
         array = config.array
         operands = []
-        for west in range(0, array.columns, config.bank_columns):
-            width = min(config.bank_columns, array.columns - west)
+        for west in range(0, array.columns, config.stationary_columns):
+            width = min(config.stationary_columns, array.columns - west)
+            if west:
+                ahead = tiles[west - 1]
+                base_here = Signal(len(base), name=f"base_{west}", reset_less=True)
+                with m.If(ahead.valid & (ahead.index == 0)):
+                    m.d.sync += base_here.eq(base)
+                base = base_here
             ram = Ram1r1w(config.stationary_depth, OPERAND_BITS * array.load_rows * width, array.load_rows)
             m.submodules[f"stationary_bank_{west}"] = bank = share(platform, ram)
             columns = slice(OPERAND_BITS * west, OPERAND_BITS * (west + width))
@@ -250,7 +261,7 @@ class Slab(wiring.Component):
                 bank.write.address.eq(self.stationary.address),
                 bank.write.data.eq(Cat(written)),
                 bank.read.enable.eq(tiles[west].valid),
-                bank.read.address.eq(tiles[west].address),
+                bank.read.address.eq(base + tiles[west].index),
             ]
             for c in range(width):
                 column = Cat(
@@ -281,4 +292,4 @@ class Slab(wiring.Component):
             members = [(group, seams_of[i]) for group, seams_of in enumerate(groups) if i < len(seams_of)]
             for group, seam in members:
                 m.d.comb += [seam.drain.eq(request.groups[group]), seam.drain_address.eq(request.address)]
-            m.d.sync += port.data[i].eq(reduce(or_, (seam.drained for _, seam in members)))
+            m.d.comb += port.data[i].eq(reduce(or_, (seam.drained for _, seam in members)))

@@ -47,7 +47,6 @@ def tile_layout(config: EngineConfig) -> data.StructLayout:
     return data.StructLayout({
         "valid": 1,
         "index": bits_for(config.array.load_cycles),
-        "address": bits_for(config.stationary_depth),
     })
 
 

@@ -31,8 +31,8 @@ class AccumulatorReader(wiring.Component):
     triangle of registers, and has a queue behind it; a read is asked for only while a place in the queues is free for
     it.
 
-    Latency: a read's first beat comes `READ_LATENCY + drain_lanes + 1` cycles after it is accepted, its second
-    `drain_lanes` cycles later. Throughput: one beat per cycle, as long as a read is accepted every other cycle; the
+    All slabs' columns meet in one register: a slab that is not read gives 0. Latency: a read's first beat comes
+    `READ_LATENCY + drain_lanes + 2` cycles after it is accepted, its second `drain_lanes` cycles later. Throughput: one beat per cycle, as long as a read is accepted every other cycle; the
     queues are long enough for the reads that are made so until the first one's last beat has left.
 
     Members
@@ -93,7 +93,8 @@ class AccumulatorReader(wiring.Component):
 
         # Straighten: a token travels with each half and pushes it into its queue when its last column is there.
         columns = [
-            reduce(or_, (read.data[column] for read in self.read)) for column in range(config.read_columns)
+            delayed(m, reduce(or_, (read.data[column] for read in self.read)), 1, f"column_{column}", reset_less=True)
+            for column in range(config.read_columns)
         ]
         queues = []
         for half, width in enumerate(widths):
@@ -105,7 +106,7 @@ class AccumulatorReader(wiring.Component):
                     wanted.eq(accepted & (~row_ends | (job.last_beat[0] >= half))),
                     last.eq(row_ends & (job.last_beat[0] == half)),
                 ]
-            token = delayed(m, Cat(wanted, last), READ_LATENCY + half * lanes + width - 1, f"token_{half}")
+            token = delayed(m, Cat(wanted, last), READ_LATENCY + half * lanes + width, f"token_{half}")
             straight = [
                 delayed(m, column, width - 1 - lane, f"lane_{half}_{lane}", reset_less=True)
                 for lane, column in enumerate(columns[half * lanes:][:width])

@@ -8,7 +8,7 @@ from ..memory.ram import WritePort
 from ..numerics.requantise import RECORD_BYTES
 from .isa import FIELDS, Error, Opcode
 
-READ_LATENCY = 2
+READ_LATENCY = 1
 """Cycles from an accepted accumulator read to its first column."""
 
 
