@@ -31,8 +31,10 @@ class AccumulatorReader(wiring.Component):
     triangle of registers, and has a queue behind it; a read is asked for only while a place in the queues is free for
     it.
 
-    All slabs' columns meet in one register: a slab that is not read gives 0. Latency: a read's first beat comes
-    `READ_LATENCY + drain_lanes + 2` cycles after it is accepted, its second `drain_lanes` cycles later. Throughput: one beat per cycle, as long as a read is accepted every other cycle; the
+    All slabs' columns meet in one register: a slab that is not read gives 0.
+
+    Latency: a read's first beat comes `READ_LATENCY + drain_lanes + 2` cycles after it is accepted, its second
+    `drain_lanes` cycles later. Throughput: one beat per cycle, as long as a read is accepted every other cycle; the
     queues are long enough for the reads that are made so until the first one's last beat has left.
 
     Members
