@@ -44,7 +44,7 @@ def run_bench(design: Design, bench: str, folder: Path, **parameters: object) ->
     environment = {name.upper(): str(value) for name, value in parameters.items()}
     build = ["--assert", "--x-initial", "unique", "--x-assign", "unique", *WARNINGS]
     runner.build(
-        sources=[settings, source],
+        sources=[settings, source, *design.models],
         hdl_toplevel=design.name,
         build_dir=folder,
         build_args=build,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .config import CELLS, ConfigError, load_config
 from .files import replacing, write_json
 
 if TYPE_CHECKING:
@@ -52,16 +53,16 @@ def array_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapper(*, config: str, **arguments: Any) -> None:  # noqa: ANN401  as click gives them
-        from .config import ConfigError, load_config  # noqa: PLC0415
-
-        names = ("slabs", "rows", "columns", "dot", "load_rows")
+        names = ("slabs", "rows", "columns", "dot", "load_rows", "cell", "multiply_stages")
         try:
             loaded = load_config(config, **{name: arguments.pop(name) for name in names})
         except ConfigError as error:
             raise BadInputError(str(error)) from error
         command(config=loaded, **arguments)
 
+    wrapper = click.option("--cell", type=click.Choice(CELLS), help="Override: kind of cell.")(wrapper)
     for name, meaning in [
+        ("multiply-stages", "pipeline registers between multipliers and sums"),
         ("load-rows", "stationary rows written per cycle and slab"),
         ("dot", "products added in one cell"),
         ("columns", "columns of a slab"),

@@ -33,6 +33,9 @@ TOP = "cleave"
 BUSES = {"read": "m_axi", "write": "m_axi", "control": "s_axil"}
 """Prefixes of the engine's buses, whose ports have the standard names: `read.ar.valid` is `m_axi_arvalid`."""
 
+MODELS = {"MULT18X18D": Path(__file__).parent / "fpga" / "mult18x18d.v"}
+"""Verilog, for simulation only, of the FPGA primitives that a design may contain."""
+
 _MODULE = re.compile(r"^module \\(\S+)$", re.MULTILINE)
 _CELL = re.compile(r"^  cell \\(\S+) \\(\S+)$", re.MULTILINE)
 _MEMORY = re.compile(r"^  memory width (\d+) size (\d+) \\(\S+)$", re.MULTILINE)
@@ -60,6 +63,12 @@ class Design:
     rtlil: str
     ports: dict[str, tuple[int, PortDirection]]
     memories: list[dict[str, str | int]]
+
+    @property
+    def models(self) -> list[Path]:
+        """Verilog of the FPGA primitives in the design, which a simulator needs besides `verilog`."""
+        used = {kind for kind, _ in _CELL.findall(self.rtlil)}
+        return [path for primitive, path in MODELS.items() if primitive in used]
 
     def verilog(self, *, assertions: bool = False) -> str:
         """Write Verilog 2005; with `assertions`, also the design's `Assert` statements, for simulators."""
@@ -114,7 +123,7 @@ def write_verilog(config: EngineConfig, directory: Path | str, *, clock_mhz: flo
     """Export the engine into `directory`, which is created; give the files written.
 
     They are `cleave.v` (without assertions), `cleave.memories.json` (see `Design.memories`), `cleave.sdc` (the clock at
-    `clock_mhz`, a fifth of it for each side's inputs and outputs) and `cleave.flow.json`, which names the others.
+    `clock_mhz`, a fifth of it for each side's inputs and outputs), `Design.models` and `cleave.flow.json`, which names the others.
     """
     design = engine_design(config)
     period = 1000 / clock_mhz
@@ -122,6 +131,7 @@ def write_verilog(config: EngineConfig, directory: Path | str, *, clock_mhz: flo
         f"{TOP}.v": design.verilog(),
         f"{TOP}.memories.json": json.dumps(design.memories, indent=2) + "\n",
         f"{TOP}.sdc": _constraints(period),
+        **{path.name: path.read_text() for path in design.models},
     }
     flow = {
         "top": TOP,
@@ -133,6 +143,7 @@ def write_verilog(config: EngineConfig, directory: Path | str, *, clock_mhz: flo
         "sources": [f"{TOP}.v"],
         "constraints": [f"{TOP}.sdc"],
         "memories": f"{TOP}.memories.json",
+        "simulation_models": [path.name for path in design.models],
     }
     files[f"{TOP}.flow.json"] = json.dumps(flow, indent=2) + "\n"
     directory = Path(directory)

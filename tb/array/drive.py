@@ -9,10 +9,11 @@ from cocotb.handle import HierarchyObject, LogicArrayObject
 from cocotb.triggers import ClockCycles, FallingEdge
 from numpy.typing import NDArray
 
-from tb.array.shapes import EXTREMES, SHAPES
+from tb.array.shapes import ECP5_CELLS, ECP5_SHAPES, EXTREMES, SHAPES
 
-CONFIG = SHAPES[os.environ["SHAPE"]]
-ARRAY = CONFIG.array
+SHAPE = os.environ["SHAPE"]
+CONFIG = (SHAPES | ECP5_SHAPES).get(SHAPE)  # none where a cell is alone
+ARRAY = CONFIG.array if CONFIG else ECP5_CELLS[SHAPE]
 SEED = int(os.environ["SEED"])
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 from cleave.config import ArrayConfig, EngineConfig
 
@@ -17,6 +18,16 @@ SHAPES = {
         array, moving_depth=64, stationary_depth=64, accumulator_depth=32, axi_data_width=64, bank_columns=4
     )
     for name, array in ARRAYS.items()
+}
+ECP5_SHAPES = {
+    f"ecp5_{name}": replace(SHAPES[name], array=replace(ARRAYS[name], cell="ecp5", multiply_stages=stages))
+    for name, stages in [("textbook", 3), ("wide_load", 5)]
+}
+ECP5_CELLS = {
+    f"dot{dot}_stages{stages}_lanes{lanes}": ArrayConfig(
+        rows=6 * dot, dot=dot, load_rows=max(1, dot // 2), multiply_stages=stages, cell="ecp5", stationary_bits=8 // lanes
+    )
+    for dot, stages, lanes in [(1, 3, 1), (1, 4, 2), (2, 3, 2), (4, 8, 1), (16, 6, 2)]
 }
 EXTREMES = [-128, 127, *range(-128, 128)]
 """INT8 operands, the extreme ones more often."""

@@ -32,8 +32,8 @@ class Cell(wiring.Component):
         Moving operands, INT8, operand 0 in the low byte.
     from_north : In(signed(sum_bits)).array(lanes), to_south : Out(signed(sum_bits)).array(lanes)
         Partial sums; `sum_bits` hold any sum of `rows` products, so they never overflow.
-    stationary : In(8 * load_rows)
-        Stationary operands to write: in each byte one INT8, or the INT4 of both lanes, lane 0 in the low half.
+    stationary : In(place_bits * load_rows)
+        Stationary operands to write, as `pack` gives them.
     write : In(dot / load_rows)
         Bit g writes waiting operands [g * load_rows, (g + 1) * load_rows).
     swap : In(1)
@@ -48,7 +48,7 @@ class Cell(wiring.Component):
             "to_east": Out(operands),
             "from_north": In(signed(config.sum_bits)).array(config.lanes),
             "to_south": Out(signed(config.sum_bits)).array(config.lanes),
-            "stationary": In(OPERAND_BITS * config.load_rows),
+            "stationary": In(self.place_bits * config.load_rows),
             "write": In(config.dot // config.load_rows),
             "swap": In(1),
         })
@@ -57,12 +57,24 @@ class Cell(wiring.Component):
     def shared_name(self) -> str:
         return "cell"
 
+    @property
+    def place_bits(self) -> int:
+        """Bits in which the cell holds the stationary operands of one moving operand."""
+        return OPERAND_BITS
+
+    def pack(self, operands: Value) -> Value:
+        """Turn a column's stationary operands into what its cells hold, once for all of them.
+
+        Each byte of `operands` is one INT8, or the INT4 of both lanes, lane 0 in the low half; each becomes `place_bits` bits.
+        """
+        return operands
+
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
-        waiting = Signal(OPERAND_BITS * self.config.dot, reset_less=True)
+        waiting = Signal(self.place_bits * self.config.dot, reset_less=True)
         for group, enable in enumerate(self.write):
             with m.If(enable):
-                m.d.sync += waiting.word_select(group, OPERAND_BITS * self.config.load_rows).eq(self.stationary)
+                m.d.sync += waiting.word_select(group, len(self.stationary)).eq(self.stationary)
 
         east = Signal.like(self.to_east, reset_less=True)
         m.d.sync += east.eq(self.from_west)

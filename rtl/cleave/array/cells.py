@@ -2,9 +2,10 @@
 
 from ..config import CELLS, ArrayConfig
 from .cell import Cell
+from .cell_ecp5 import Ecp5Cell
 from .cell_gates import GateCell
 
-KINDS: dict[str, type[Cell]] = {"portable": Cell, "gates": GateCell}
+KINDS: dict[str, type[Cell]] = {"portable": Cell, "gates": GateCell, "ecp5": Ecp5Cell}
 
 assert KINDS.keys() <= set(CELLS)
 

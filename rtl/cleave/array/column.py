@@ -56,13 +56,16 @@ class Column(wiring.Component):
         groups = config.dot // config.load_rows
         swap = self.swap
         south = [0] * config.lanes
-        for row in range(config.cells):
-            m.submodules[f"cell_{row}"] = cell = share(platform, make_cell(config))
+        cells = [share(platform, make_cell(config)) for _ in range(config.cells)]
+        packed = Signal(len(cells[0].stationary))
+        m.d.comb += packed.eq(cells[0].pack(self.stationary))
+        for row, cell in enumerate(cells):
+            m.submodules[f"cell_{row}"] = cell
             m.d.comb += [
                 cell.from_west.eq(self.from_west[row]),
                 self.to_east[row].eq(cell.to_east),
                 *(north.eq(sum_) for north, sum_ in zip(cell.from_north, south, strict=True)),
-                cell.stationary.eq(self.stationary),
+                cell.stationary.eq(packed),
                 cell.swap.eq(swap),
             ]
             m.d.comb += [

