@@ -22,7 +22,7 @@ help:
 
 setup: $(READY)
 
-$(READY): requirements.txt pyproject.toml scripts/setup.sh
+$(READY): requirements.txt requirements-softfloat.txt pyproject.toml scripts/setup.sh
 	@PYTHON="$(PYTHON)" scripts/setup.sh
 
 run: $(READY)

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Write requirements.txt (what `make setup` installs) and requirements-train.txt (what scripts/train_digits.py needs besides),
-# with the hashes of PyPI's files only: the machine's own pip configuration is left out.
+# Write requirements.txt (what `make setup` installs), requirements-softfloat.txt (what it installs where that compiles) and
+# requirements-train.txt (what scripts/train_digits.py needs besides), with the hashes of PyPI's files only: the machine's own
+# pip configuration is left out.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,5 +15,6 @@ compile() {
         --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options "$@" pyproject.toml
 }
 compile --build-deps-for editable --extra test --extra lint --output-file requirements.txt
+compile --extra softfloat --constraint requirements.txt --output-file requirements-softfloat.txt
 compile --extra train --constraint requirements.txt --output-file requirements-train.txt
-echo "lock: requirements.txt and requirements-train.txt are written"
+echo "lock: requirements.txt, requirements-softfloat.txt and requirements-train.txt are written"

@@ -29,6 +29,8 @@ command -v perl >/dev/null || missing "perl is missing; Verilator's front end ne
 [ -x .venv/bin/python ] && at_least_3_11 .venv/bin/python || "$python" -m venv --clear .venv
 pip="env PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip --require-virtualenv install --quiet"
 $pip --require-hashes --requirement requirements.txt
+$pip --require-hashes --requirement requirements-softfloat.txt 2>/dev/null \
+    || echo "setup: softfloat does not compile here (it needs Python's headers); the tests against it will be skipped" >&2
 $pip --no-deps --no-build-isolation --no-index --editable .
 touch .venv/complete
 echo "setup: .venv is ready ($(.venv/bin/python --version))"
