@@ -177,6 +177,10 @@ class EngineConfig:
         Most columns that share one stationary memory; their bytes are skewed by registers, the memories by address.
     token_bits
         Width of the counters that hold the tokens between units.
+    block_scales
+        Shift each slab's sums by the scales of its blocks, at the seam (MX formats). The array has this; an engine not yet.
+    accumulator_bits
+        Width of an accumulator and a seam: 32, or with `block_scales` up to 64.
     """
 
     array: ArrayConfig = field(default_factory=ArrayConfig)
@@ -190,6 +194,8 @@ class EngineConfig:
     queue_depth: int = 4
     bank_columns: int = 4
     token_bits: int = 8
+    block_scales: bool = False
+    accumulator_bits: int = ACCUMULATOR_BITS
 
     def __post_init__(self) -> None:
         _require_integers(self)
@@ -210,6 +216,15 @@ class EngineConfig:
         require(2 <= self.queue_depth <= 64, "queue_depth must be 2 to 64", self.queue_depth)
         require(1 <= self.bank_columns <= 64, "bank_columns must be 1 to 64", self.bank_columns)
         require(2 <= self.token_bits <= 16, "token_bits must be 2 to 16", self.token_bits)
+        widest = 64 if self.block_scales else ACCUMULATOR_BITS
+        rule = f"accumulator_bits must be {ACCUMULATOR_BITS} to {widest}" + ("" if self.block_scales else " without block_scales")
+        require(ACCUMULATOR_BITS <= self.accumulator_bits <= widest, rule, self.accumulator_bits)
+        most = array.load_cycles - array.cells
+        require(
+            not self.block_scales or array.multiply_stages <= most,
+            f"multiply_stages with block_scales must be at most {most} here: a tile's scales must not overtake the swap before",
+            array.multiply_stages,
+        )
         least = -(-array.columns // self.drain_lanes)
         require(least <= self.parameter_depth <= 2**15, f"parameter_depth must be {least} to {2**15}", self.parameter_depth)
 
@@ -237,6 +252,21 @@ class EngineConfig:
     def stationary_columns(self) -> int:
         """Columns that share one stationary memory: a tile's words must outlast the step from one to the next."""
         return min(self.bank_columns, self.array.load_cycles)
+
+    @property
+    def moving_bits(self) -> int:
+        """Width of a moving word: a row's operands, and with `block_scales` the distance of its block from the row's anchor."""
+        return OPERAND_BITS * (self.array.rows + self.block_scales)
+
+    @property
+    def tile_words(self) -> int:
+        """Most words of a stationary tile: its rows, and with `block_scales` the columns' distances from their anchors."""
+        return self.array.load_cycles + self.block_scales
+
+    @property
+    def shift_bits(self) -> int:
+        """Width of a shift that may drop a whole accumulator."""
+        return self.accumulator_bits.bit_length()
 
     @property
     def segments(self) -> int:

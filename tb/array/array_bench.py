@@ -60,6 +60,7 @@ async def every_cut(dut: HierarchyObject, rows: int) -> None:
     period = max(rows, ARRAY.load_cycles, 3)
     starts = [ARRAY.load_cycles + p * period for p in range(PASSES)]
     loads = [0, *starts[:-1]]
+    exact = {"shift": CONFIG.accumulator_bits - ARRAY.sum_bits} if CONFIG.block_scales else {}
     for cut in cuts(ARRAY.slabs):
         a, w = operands(rng, ARRAY.slabs, PASSES, rows, ARRAY.rows), operands(
             rng, ARRAY.slabs, PASSES, ARRAY.rows, ARRAY.columns
@@ -78,7 +79,7 @@ async def every_cut(dut: HierarchyObject, rows: int) -> None:
                     p = starts.index(cycle)
                     getattr(dut, f"start__{first}__p").value = token(
                         start_layout(CONFIG), rows=rows, moving=p * rows, accumulator=1, accumulate=p > 0,
-                        below=count - 1,
+                        below=count - 1, **exact,
                     )
             await FallingEdge(dut.clk)
         for first, count in cut:

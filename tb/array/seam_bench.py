@@ -8,12 +8,13 @@ from cleave.array.tokens import row_layout
 from tb.array.drive import ARRAY, CONFIG, begin, signed, token
 
 LAYOUT = row_layout(CONFIG)
+BITS = CONFIG.accumulator_bits
 IDLE = {"write": 0, "accumulate": 0, "fused": 0, "address": 0}
 
 
 def wrapped(value: int) -> int:
-    """Wrap to int32."""
-    return (value + 2**31) % 2**32 - 2**31
+    """Wrap to an accumulator."""
+    return (value + 2 ** (BITS - 1)) % 2**BITS - 2 ** (BITS - 1)
 
 
 @cocotb.test()
@@ -25,12 +26,15 @@ async def rows(dut: HierarchyObject) -> None:
     total = None
     drained = 0
     recent: list[int] = []
+    waiting = held = 0  # the column's distances
     for cycle in range(4000):
         address = int(rng.integers(CONFIG.accumulator_depth))
         fresh = address not in recent
         accumulate = fresh and address in memory and rng.random() < 0.6
         row = {"write": int(accumulate or rng.random() < 0.7), "accumulate": int(accumulate), "address": address,
                "fused": int(rng.random() < 0.5)}  # fmt: skip
+        if CONFIG.block_scales:
+            row |= {"swap": int(rng.random() < 0.2), "shift": int(rng.integers(rng.choice([2, 30, 64])))}
         recent = [address if row["write"] else -1, *recent[:1]]
         line = [row, *line[:2]]
         read, add, write = line
@@ -41,11 +45,20 @@ async def rows(dut: HierarchyObject) -> None:
         north = int(rng.integers(-(2**30), 2**30))
         dut.read.value, dut.add.value, dut.write.value = (token(LAYOUT, **item) for item in line)
         dut.product.value = product % 2**ARRAY.sum_bits
-        dut.from_north.value = north % 2**32
+        dut.from_north.value = north % 2**BITS
         dut.drain.value = int(drain is not None)
         dut.drain_address.value = drain if drain is not None else 0
 
-        due = product + (north if add["fused"] else 0) + (memory[add["address"]] if add["accumulate"] else 0)
+        scaled = product
+        if CONFIG.block_scales:
+            distance, write_distance = int(rng.integers(rng.choice([4, 40, 256]))), rng.random() < 0.2
+            dut.distance.value, dut.distance_write.value = distance, int(write_distance)
+            scaled = (product << BITS - ARRAY.sum_bits) >> add.get("shift", 0) + held
+            if read["swap"]:
+                held = waiting
+            if write_distance:
+                waiting = distance
+        due = scaled + (north if add["fused"] else 0) + (memory[add["address"]] if add["accumulate"] else 0)
         if write["write"]:
             assert total is not None
             memory[write["address"]] = total  # visible to reads of the next cycle

@@ -11,6 +11,7 @@ ARRAYS = {
     "wide_load": ArrayConfig(slabs=3, rows=8, columns=4, dot=4, load_rows=2),
     "staged": ArrayConfig(slabs=2, rows=8, columns=5, dot=2, multiply_stages=1),
     "odd": ArrayConfig(slabs=3, rows=6, columns=10, dot=2, multiply_stages=2),
+    "gates": ArrayConfig(slabs=2, rows=8, columns=3, dot=4, multiply_stages=1, cell="gates"),
     "one_slab": ArrayConfig(slabs=1, rows=16, columns=2, dot=8, load_rows=8),
 }
 SHAPES = {
@@ -19,6 +20,8 @@ SHAPES = {
     )
     for name, array in ARRAYS.items()
 }
+SHAPES["scaled"] = replace(SHAPES["gates"], block_scales=True, accumulator_bits=48)
+SHAPES["scaled_wide"] = replace(SHAPES["one_slab"], block_scales=True, accumulator_bits=64)
 ECP5_SHAPES = {
     f"ecp5_{name}": replace(SHAPES[name], array=replace(ARRAYS[name], cell="ecp5", multiply_stages=stages))
     for name, stages in [("textbook", 3), ("wide_load", 5)]

@@ -12,19 +12,28 @@ from tb.array.drive import ARRAY, CONFIG, begin, operands, packed, signed, token
 PASSES = 60
 
 
-async def fill(dut: HierarchyObject, moving: NDArray[np.int8], stationary: NDArray[np.int8]) -> None:
-    """Write the operand banks."""
+async def fill(dut: HierarchyObject, moving: NDArray[np.int8], tiles: NDArray[np.int8], distances: NDArray[np.int8]) -> None:
+    """Write the operand banks; moving[word, byte], tiles[tile, row, column], distances[tile, column]."""
     for address, word in enumerate(moving):
         dut.moving__enable.value, dut.moving__address.value, dut.moving__data.value = 1, address, packed(word)
         await FallingEdge(dut.clk)
     dut.moving__enable.value = 0
-    for row, word in enumerate(stationary):
-        address, part = divmod(row, ARRAY.load_rows)
-        dut.stationary__enable.value = 1 << part
-        dut.stationary__address.value = address
-        dut.stationary__data.value = packed(word) << 8 * ARRAY.columns * part
-        await FallingEdge(dut.clk)
+    for tile, rows in enumerate(tiles):
+        words = [divmod(row, ARRAY.load_rows) for row in range(ARRAY.rows)]
+        lines = [*zip(words, rows, strict=True)]
+        if CONFIG.block_scales:
+            lines.append(((ARRAY.load_cycles, 0), distances[tile]))
+        for (word, part), line in lines:
+            dut.stationary__enable.value = 1 << part
+            dut.stationary__address.value = tile * CONFIG.tile_words + word
+            dut.stationary__data.value = packed(line) << 8 * ARRAY.columns * part
+            await FallingEdge(dut.clk)
     dut.stationary__enable.value = 0
+
+
+def distances(rng: np.random.Generator, *shape: int) -> NDArray[np.uint8]:
+    """Draw distances of blocks from their anchors: mostly small, some beyond every accumulator."""
+    return np.where(rng.random(shape) < 0.1, rng.integers(256, size=shape), rng.integers(12, size=shape)).astype(np.uint8)
 
 
 @cocotb.test()
@@ -32,43 +41,52 @@ async def passes(dut: HierarchyObject) -> None:
     """Every column's sum leaves in its cycle, though loads and starts follow each other without a gap."""
     rng = await begin(dut)
     moving = operands(rng, CONFIG.moving_depth, ARRAY.rows)
-    tiles = CONFIG.stationary_depth // ARRAY.load_cycles
+    tiles = CONFIG.stationary_depth // CONFIG.tile_words
     stationary = operands(rng, tiles, ARRAY.rows, ARRAY.columns)
-    await fill(dut, moving, stationary.reshape(-1, ARRAY.columns))
+    of_row, of_column = distances(rng, len(moving)), distances(rng, tiles, ARRAY.columns)
+    words = np.column_stack([moving, of_row.view(np.int8)]) if CONFIG.block_scales else moving
+    await fill(dut, words, stationary, of_column.view(np.int8))
 
     # A schedule of passes: starts at the shortest distance, each load as early or as late as may be.
     loads, starts = {}, {}
     sums: dict[tuple[int, int], tuple] = {}
-    start = 2 + ARRAY.load_cycles
-    load, loaded = 1, -ARRAY.load_cycles
+    start = 2 + CONFIG.tile_words
+    load = 1
     accumulators: dict[int, tuple[int, int]] = {}
     signals: dict[int, int] = {}  # what `signal` shows in the cycles in which a row's last column is written
     latency = 2 + ARRAY.cells + ARRAY.multiply_stages
     for number in range(PASSES):
         rows = int(rng.integers(1, 2 * ARRAY.load_cycles))
+        scaled = int(CONFIG.block_scales and rng.random() < 0.7)
+        shift = int(rng.integers(4, 40)) if CONFIG.block_scales else 0
         head, tile = int(rng.integers(len(moving) - rows)), int(rng.integers(tiles))
         last, fused = int(rng.integers(2)), int(rng.integers(2))
         base = int(rng.integers(CONFIG.accumulator_depth - rows))
         ranged = range(base, base + rows)
         quiet = all(a in accumulators and accumulators[a][1] < start - 2 for a in ranged)
         accumulate = int(last and quiet and rng.random() < 0.8)
-        loads[load] = token(load_layout(CONFIG), address=tile * ARRAY.load_cycles, below=1 - last), fused
+        scales = {"scaled": scaled} if CONFIG.block_scales else {}
+        loads[load] = token(load_layout(CONFIG), address=tile * CONFIG.tile_words, below=1 - last, **scales), fused
         starts[start] = token(
             start_layout(CONFIG), rows=rows, moving=head, accumulator=base, accumulate=accumulate, fused=fused,
             below=1 - last, signal=number % 4 if last else 0, row_macs=number,
+            **({"shift": shift} if CONFIG.block_scales else {}),
         ), fused, number  # fmt: skip
         for m in range(rows):
             products = moving[head + m].astype(int) @ stationary[tile].astype(int)
+            if CONFIG.block_scales:
+                down = np.minimum(shift + int(of_row[head + m]) + scaled * of_column[tile].astype(int), 63)
+                products = (products << CONFIG.accumulator_bits - ARRAY.sum_bits) >> down
             for c in range(ARRAY.columns):
                 old = accumulators[base + m][0] if accumulate else None
                 sums[start + m + latency + c, c] = int(products[c]), fused, old
             if last:
                 accumulators[base + m] = (start + m, start + m)
                 signals[start + m + latency + ARRAY.columns - 1] = number % 4 if m == rows - 1 else 0
-        loaded, before = load, start
-        start = max(start + rows, before + ARRAY.load_cycles)
-        load = max(before, loaded + ARRAY.load_cycles)
-        load = int(rng.integers(load, max(load, start - (ARRAY.load_cycles - ARRAY.cells + 2)) + 1))
+        before, loaded = start, load + ARRAY.load_cycles + scaled
+        load = max(before, loaded)
+        start = max(start + rows, load + ARRAY.load_cycles - ARRAY.cells + 2)
+        load = int(rng.integers(load, start - (ARRAY.load_cycles - ARRAY.cells + 2) + 1))
 
     written: dict[tuple[int, int], int] = {}  # the accumulators, by the cycle of the row that was written, and column
     north_before = [0] * ARRAY.columns
@@ -81,7 +99,7 @@ async def passes(dut: HierarchyObject) -> None:
                 getattr(dut, f"{name}{side}__p").value = value if chosen else 0
         north = [int(v) for v in rng.integers(-(2**24), 2**24, ARRAY.columns)]
         for c in range(ARRAY.columns):
-            getattr(dut, f"sums_from_north__{c}").value = north[c] % 2**32
+            getattr(dut, f"sums_from_north__{c}").value = north[c] % 2**CONFIG.accumulator_bits
             if (cycle, c) in sums:
                 product, fused, old = sums[cycle, c]
                 expected = product + (north_before[c] if fused else 0)

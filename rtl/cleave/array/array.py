@@ -24,7 +24,7 @@ class Array(wiring.Component):
         super().__init__({
             "load": In(token(load_layout(config))).array(array.slabs),
             "start": In(token(start_layout(config))).array(array.slabs),
-            "moving": In(WritePort(config.moving_depth, 8 * array.rows)).array(array.slabs),
+            "moving": In(WritePort(config.moving_depth, config.moving_bits)).array(array.slabs),
             "stationary": In(
                 WritePort(config.stationary_depth, 8 * array.load_rows * array.columns, array.load_rows)
             ).array(array.slabs),

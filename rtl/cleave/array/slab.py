@@ -23,12 +23,12 @@ from amaranth.hdl import Assert, Cat, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, PureInterface, connect, flipped
 
-from ..config import ACCUMULATOR_BITS, MEMORY_LATENCY, OPERAND_BITS, EngineConfig
+from ..config import MEMORY_LATENCY, OPERAND_BITS, EngineConfig
 from ..engine.ports import AccumulatorRead
 from ..hdl import share
 from ..memory.ram import Ram1r1w, WritePort
 from .column import Column
-from .seam import Seam
+from .seam import Seam, saturated
 from .skew import delay, ripple
 from .tokens import ROW_MACS_BITS, load_layout, row_layout, start_layout, tile_layout, token
 
@@ -51,7 +51,7 @@ class Slab(wiring.Component):
         From this slab's sequencer, for the first slab of a partition.
     load_from_north, start_from_north : In(token); load_to_south, start_to_south : Out(token)
         From and to the neighbours, within a partition.
-    sums_from_north : In(signed(32)).array(columns), sums_to_south : Out(signed(32)).array(columns)
+    sums_from_north : In(accumulator_bits).array(columns), sums_to_south : Out(accumulator_bits).array(columns)
         Running sums of a fused partition; column c's is due c cycles after column 0's.
     moving, stationary : In(WritePort)
         Writes into the operand banks.
@@ -78,9 +78,9 @@ class Slab(wiring.Component):
             "start_from_north": In(start),
             "load_to_south": Out(load),
             "start_to_south": Out(start),
-            "sums_from_north": In(ACCUMULATOR_BITS).array(array.columns),
-            "sums_to_south": Out(ACCUMULATOR_BITS).array(array.columns),
-            "moving": In(WritePort(config.moving_depth, OPERAND_BITS * array.rows)),
+            "sums_from_north": In(config.accumulator_bits).array(array.columns),
+            "sums_to_south": Out(config.accumulator_bits).array(array.columns),
+            "moving": In(WritePort(config.moving_depth, config.moving_bits)),
             "stationary": In(
                 WritePort(config.stationary_depth, OPERAND_BITS * array.load_rows * array.columns, array.load_rows)
             ),
@@ -108,7 +108,7 @@ class Slab(wiring.Component):
             m.submodules[f"column_{c}"] = column = share(platform, Column(array))
             columns.append(column)
 
-        # Moving operands: cell row r is r cycles behind; then east, one column a cycle.
+        # Moving operands, one cycle after their row's token: cell row r is r cycles behind; then east, one column a cycle.
         row, moving = self._stream(m, platform, start)
         for r in range(array.cells):
             west = moving.word_select(r, OPERAND_BITS * array.dot)
@@ -119,17 +119,21 @@ class Slab(wiring.Component):
         swaps = ripple(m, "swap", start.valid, array.columns)
         tile, base = self._load(m, load)
         tiles = ripple(m, "tile", tile, array.columns + MEMORY_LATENCY)
-        for c, stationary in enumerate(self._stationary(m, platform, tiles, base)):
+        stationary = self._stationary(m, platform, tiles, base)
+        for c, column in enumerate(columns):
             written = tiles[c + MEMORY_LATENCY]
             m.d.comb += [
-                columns[c].swap.eq(swaps[c]),
-                columns[c].write.eq(written.valid),
-                columns[c].index.eq(written.index),
-                columns[c].stationary.eq(stationary),
+                column.swap.eq(swaps[c]),
+                column.write.eq(written.valid & ~written.scales if self.config.block_scales else written.valid),
+                column.index.eq(written.index),
+                column.stationary.eq(stationary[c]),
             ]
 
         # Seams: a row's token meets the row's sums as they leave the lowest cells.
-        fall = ripple(m, "fall", row, array.cells + array.multiply_stages + 1)
+        arrived = ripple(m, "arrived", row, 1 + MEMORY_LATENCY)[-1]
+        if self.config.block_scales:
+            arrived = self._shifted(m, arrived, moving[OPERAND_BITS * array.rows :])
+        fall = ripple(m, "fall", arrived, array.cells + array.multiply_stages)
         rows = ripple(m, "row", fall[-1], array.columns + MEMORY_LATENCY + 1)
         seams = []
         for c, column in enumerate(columns):
@@ -143,10 +147,16 @@ class Slab(wiring.Component):
                 seam.add.eq(rows[c + MEMORY_LATENCY]),
                 seam.write.eq(rows[c + MEMORY_LATENCY + 1]),
             ]
+            if self.config.block_scales:
+                written = tiles[c + MEMORY_LATENCY]
+                m.d.comb += [
+                    seam.distance_write.eq(written.valid & (written.index >= array.load_cycles - 1)),
+                    seam.distance.eq(Mux(written.scales, stationary[c][:OPERAND_BITS], 0)),
+                ]
         self._drain(m, rows, seams)
 
         m.d.comb += [self.written.eq(rows[-1].write), self.signal.eq(rows[-1].signal)]
-        flight = len(fall) + len(rows)
+        flight = MEMORY_LATENCY + len(fall) + len(rows)
         left = Signal(range(flight + 1))
         with m.If(self.streaming):
             m.d.sync += left.eq(flight)
@@ -192,7 +202,7 @@ class Slab(wiring.Component):
             ]
 
         m.submodules.moving_bank = bank = share(
-            platform, Ram1r1w(config.moving_depth, OPERAND_BITS * config.array.rows)
+            platform, Ram1r1w(config.moving_depth, config.moving_bits)
         )
         connect(m, flipped(self.moving), bank.write)
         m.d.comb += [
@@ -212,7 +222,15 @@ class Slab(wiring.Component):
             row.address.eq(current.accumulator),
             row.signal.eq(Mux(write & (current.rows == 1), current.signal, 0)),
         ]
+        if config.block_scales:
+            m.d.comb += [row.swap.eq(start.valid), row.shift.eq(current.shift)]
         return row, bank.read.data
+
+    def _shifted(self, m: Module, row: data.View, distance: Value) -> data.View:
+        """Add the distance of a row's block from the row's anchor to the row's shift."""
+        shifted = Signal(row_layout(self.config))
+        m.d.comb += [shifted.eq(row), shifted.shift.eq(saturated(row.shift + distance, self.config.shift_bits))]
+        return shifted
 
     def _load(self, m: Module, load: PureInterface) -> tuple[data.View, Value]:
         """Read the stationary tile's words, one a cycle, from the cycle of the `load` token on; give the first's address, too."""
@@ -220,6 +238,13 @@ class Slab(wiring.Component):
         tile = Signal(tile_layout(config))
         following = Signal(tile_layout(config))
         base = Signal.like(load.p.address, reset_less=True)
+        last = tile.index == config.array.load_cycles - 1
+        if config.block_scales:
+            scaled = Signal()
+            with m.If(load.valid):
+                m.d.sync += scaled.eq(load.p.scaled)
+            m.d.sync += following.scales.eq(last & scaled)
+            last = tile.scales | (last & ~scaled)
         with m.If(load.valid):
             m.d.comb += [tile.valid.eq(1), tile.index.eq(0)]
             m.d.sync += base.eq(load.p.address)
@@ -227,7 +252,7 @@ class Slab(wiring.Component):
         with m.Else():
             m.d.comb += tile.eq(following)
         m.d.sync += [
-            following.valid.eq(tile.valid & (tile.index != config.array.load_cycles - 1)),
+            following.valid.eq(tile.valid & ~last),
             following.index.eq(tile.index + 1),
         ]
         return tile, Mux(load.valid, load.p.address, base)

@@ -14,7 +14,7 @@ def load_layout(config: EngineConfig) -> data.StructLayout:
     return data.StructLayout({
         "address": bits_for(config.stationary_depth),
         "below": bits_for(config.array.slabs),  # slabs of the partition that are still to the south
-    })
+    } | ({"scaled": 1} if config.block_scales else {}))  # the tile's last word has scales
 
 
 def start_layout(config: EngineConfig) -> data.StructLayout:
@@ -28,7 +28,7 @@ def start_layout(config: EngineConfig) -> data.StructLayout:
         "below": bits_for(config.array.slabs),
         "signal": 2,  # units LOAD and DRAIN to give a token to after the last row
         "row_macs": ROW_MACS_BITS,
-    })
+    } | _shift(config))  # of every row, beside its blocks' own
 
 
 def row_layout(config: EngineConfig) -> data.StructLayout:
@@ -39,15 +39,19 @@ def row_layout(config: EngineConfig) -> data.StructLayout:
         "fused": 1,
         "address": bits_for(config.accumulator_depth),
         "signal": 2,
-    })
+    } | ({"swap": 1} | _shift(config) if config.block_scales else {}))  # the first of its pass
 
 
 def tile_layout(config: EngineConfig) -> data.StructLayout:
     """`tile`: one word of a stationary tile on its way along the columns, a column a cycle."""
     return data.StructLayout({
         "valid": 1,
-        "index": bits_for(config.array.load_cycles),
-    })
+        "index": bits_for(config.tile_words),
+    } | ({"scales": 1} if config.block_scales else {}))  # the word has the columns' distances from their anchors
+
+
+def _shift(config: EngineConfig) -> dict[str, int]:
+    return {"shift": config.shift_bits} if config.block_scales else {}
 
 
 def token(layout: data.StructLayout) -> wiring.Signature:

@@ -3,7 +3,7 @@
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import ACCUMULATOR_BITS, EngineConfig, bits_for
+from ..config import EngineConfig, bits_for
 from ..memory.ram import WritePort
 from ..numerics.requantise import RECORD_BYTES
 from .isa import FIELDS, Error, Opcode
@@ -112,5 +112,5 @@ class AccumulatorRead(wiring.Signature):
             "ready": In(1),
             "group": Out(bits_for(config.read_groups)),
             "address": Out(bits_for(config.accumulator_depth)),
-            "data": In(ACCUMULATOR_BITS).array(config.read_columns),
+            "data": In(config.accumulator_bits).array(config.read_columns),
         })

@@ -15,7 +15,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..array.array import Array
-from ..config import EngineConfig
+from ..config import EngineConfig, require
 from ..hdl import share
 from .axi import Axi4Read, Axi4Write, AxiLite
 from .axi_read import AxiRead
@@ -53,6 +53,7 @@ class Engine(wiring.Component):
     """
 
     def __init__(self, config: EngineConfig) -> None:
+        require(not config.block_scales, "block_scales must be false in an engine: only the array has them yet", config.block_scales)
         self.config = config
         address, width = config.axi_address_width, config.axi_data_width
         super().__init__({
