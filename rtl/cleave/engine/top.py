@@ -53,7 +53,7 @@ class Engine(wiring.Component):
     """
 
     def __init__(self, config: EngineConfig) -> None:
-        require(not config.block_scales, "block_scales must be false in an engine: only the array has them yet", config.block_scales)
+        require(not config.block_scales, "block_scales must be false: only the array has them yet, no engine", config.block_scales)
         self.config = config
         address, width = config.axi_address_width, config.axi_data_width
         super().__init__({
