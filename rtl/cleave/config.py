@@ -24,8 +24,9 @@ MEMORY_LATENCY = 1
 MAX_CONTRACTION = (2 ** (ACCUMULATOR_BITS - 1) - 1) // 2 ** (2 * OPERAND_BITS - 2)
 """Longest K whose sum of K products (-128) * (-128) still fits an accumulator."""
 
-CELLS = ("portable", "gates", "ecp5")
-"""Kinds of cell: `*` and `+` for any tool, a tree of adders for an ASIC, the multipliers of an ECP5 FPGA."""
+CELLS = ("portable", "gates", "ecp5", "textbook")
+"""Kinds of cell: `*` and `+` for any tool, a tree of adders for an ASIC, the multipliers of an ECP5 FPGA, and what all of them
+are measured against, one product and one addition of an accumulator's width."""
 
 MAX_SLABS = 30
 """Slabs that an instruction's 32-bit unit masks can name beside LOAD and DRAIN."""
@@ -109,6 +110,9 @@ class ArrayConfig:
         least = 2 if self.cell == "ecp5" else 0  # the multiplier's own registers
         rule = f"multiply_stages must be {least} to 8 for {self.cell} cells"
         require(least <= self.multiply_stages <= 8, rule, self.multiply_stages)
+        plain = {"dot": 1, "multiply_stages": 0, "stationary_bits": OPERAND_BITS}
+        for name, value in plain.items() if self.cell == "textbook" else ():
+            require(getattr(self, name) == value, f"{name} must be {value} for textbook cells", getattr(self, name))
 
     @property
     def macs(self) -> int:
@@ -132,7 +136,9 @@ class ArrayConfig:
 
     @property
     def sum_bits(self) -> int:
-        """Width of a partial sum inside a slab: exactly what `rows` products need."""
+        """Width of a partial sum inside a slab: exactly what `rows` products need, but an accumulator's in textbook cells."""
+        if self.cell == "textbook":
+            return ACCUMULATOR_BITS
         return OPERAND_BITS + self.stationary_bits + (self.rows - 1).bit_length()
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import replace
 from cleave.config import ArrayConfig, EngineConfig
 
 ARRAYS = {
-    "textbook": ArrayConfig(slabs=2, rows=4, columns=3, dot=1),
+    "textbook": ArrayConfig(slabs=2, rows=4, columns=3, dot=1, cell="textbook"),
     "wide_load": ArrayConfig(slabs=3, rows=8, columns=4, dot=4, load_rows=2),
     "staged": ArrayConfig(slabs=2, rows=8, columns=5, dot=2, multiply_stages=1),
     "odd": ArrayConfig(slabs=3, rows=6, columns=10, dot=2, multiply_stages=2),

@@ -4,8 +4,9 @@ from ..config import CELLS, ArrayConfig
 from .cell import Cell
 from .cell_ecp5 import Ecp5Cell
 from .cell_gates import GateCell
+from .cell_textbook import TextbookCell
 
-KINDS: dict[str, type[Cell]] = {"portable": Cell, "gates": GateCell, "ecp5": Ecp5Cell}
+KINDS: dict[str, type[Cell]] = {"portable": Cell, "gates": GateCell, "ecp5": Ecp5Cell, "textbook": TextbookCell}
 
 assert KINDS.keys() <= set(CELLS)
 
