@@ -1,0 +1,50 @@
+"""Element codes to integers, at the array's edge."""
+
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .formats import ELEMENTS, INT8, Format, Kind
+
+__all__ = ["ElementDecoder"]
+
+
+class ElementDecoder(wiring.Component):
+    """Decode one element code to a signed integer in units of its format's step.
+
+        integer = value(code) / 2**ELEMENTS[element].step_exponent
+
+    Exact for every code; a negative zero becomes 0. Combinational.
+
+    Members
+    -------
+    code : In(8)
+        The code in the lowest bits; the bits above a shorter code do not matter.
+    element : In(2)
+        Number of the format in `ELEMENTS`.
+    integer : Out(signed(8))
+    """
+
+    shared_name = "element_decoder"
+
+    def __init__(self) -> None:
+        super().__init__({"code": In(INT8.bits), "element": In(range(len(ELEMENTS))), "integer": Out(signed(INT8.bits))})
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        with m.Switch(self.element):
+            for number, element in enumerate(ELEMENTS):
+                with m.Case(number):
+                    code = self.code[: element.bits]
+                    m.d.comb += self.integer.eq(code.as_signed() if element.kind is Kind.INTEGER else _float(element, code))
+        return m
+
+
+def _float(element: Format, code: Value) -> Value:
+    """Decode sign, exponent and mantissa: an exponent above 0 adds the leading one, and above 1 shifts it."""
+    p = element.mantissa_bits
+    mantissa, exponent, sign = code[:p], code[p:-1], code[-1]
+    magnitude: Value = Cat(mantissa, exponent.any())
+    for field in range(2, 1 << element.exponent_bits):
+        magnitude = Mux(exponent == field, Cat(Const(0, field - 1), mantissa, Const(1, 1)), magnitude)
+    return Mux(sign, -magnitude, magnitude)

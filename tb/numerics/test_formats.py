@@ -1,0 +1,100 @@
+"""The table of formats, and the decoder made from it, against ml_dtypes and gfloat: every code."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from cleave.numerics.decode import ElementDecoder
+from cleave.numerics.formats import E4M3, E5M2, E8M0, ELEMENTS, OPERANDS, TARGETS, Format, Kind, parse_operands, product_bits
+from tb.numerics.references import BLOCKS, DTYPE, GFLOAT, decode
+
+FORMATS = [*TARGETS, E8M0]
+SMALL = [*ELEMENTS, E4M3, E5M2]
+
+
+@pytest.mark.parametrize("target", FORMATS, ids=lambda target: target.name)
+def test_table(target: Format) -> None:
+    """Width, range, least step and special codes are those of gfloat and of ml_dtypes."""
+    other = GFLOAT[target]
+    unit = 2.0 ** (2 - target.bits) if target.kind is Kind.INTEGER else 1.0
+    assert target.bits == other.k
+    assert target.largest * unit == other.max and target.max_exponent == np.floor(np.log2(target.largest))
+    assert target.largest_code == other.code_of_max
+    assert 2.0**target.step_exponent * unit == other.smallest
+    assert (target.infinity_code is not None) == (other.num_posinfs > 0)
+    assert (target.nan_code is not None) == (other.num_nans > 0)
+    if target.infinity_code is not None:
+        assert target.infinity_code == other.code_of_posinf
+        assert decode(target, target.infinity_code) == np.inf
+    if target.nan_code is not None:
+        written = np.array(np.nan, np.float32).astype(DTYPE[target])
+        assert target.nan_code == written.view(f"u{written.itemsize}")
+    if target.kind is Kind.FLOAT:
+        info = ml_dtypes.finfo(DTYPE[target])
+        assert (target.largest, target.mantissa_bits) == (float(info.max), info.nmant)
+        assert 2.0**target.min_exponent == float(info.smallest_normal)
+
+
+@pytest.mark.parametrize("target", SMALL, ids=lambda target: target.name)
+def test_integers(target: Format) -> None:
+    """Every code: the decoded integer times the step is the value."""
+    values = decode(target, range(1 << target.bits))
+    numbers = np.isfinite(values)
+    assert np.array_equal(np.ldexp(target.integers.astype(float), target.step_exponent)[numbers], values[numbers])
+    assert not target.integers[~numbers].any()
+    bits = int(np.abs(target.integers).max()).bit_length() + (target.kind is not Kind.INTEGER)
+    assert target.decoded_bits == bits
+
+
+def test_decoder() -> None:
+    """Every code of every element, and whatever is above a short code."""
+    dut = ElementDecoder()
+
+    async def bench(ctx) -> None:  # noqa: ANN001
+        for number, element in enumerate(ELEMENTS):
+            step = 1.0 if element.kind is Kind.INTEGER else GFLOAT[element].smallest
+            wanted = decode(element, np.arange(256) % (1 << element.bits)) / step
+            ctx.set(dut.element, number)
+            for code in range(256):
+                ctx.set(dut.code, code)
+                await ctx.delay(1e-9)
+                assert ctx.get(dut.integer) == wanted[code], (element.name, code)
+
+    simulator = Simulator(dut)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_block_formats(name: str) -> None:
+    operand, other = OPERANDS[name], BLOCKS[name]
+    assert (operand.block, GFLOAT[operand.element], GFLOAT[operand.scale]) == (other.k, other.etype, other.stype)
+    assert (operand.largest, operand.max_exponent) == (other.etype.max, other.etype.emax)
+    assert 2.0**operand.step_exponent == other.etype.smallest
+
+
+def test_nvfp4() -> None:
+    operand = OPERANDS["nvfp4"]
+    assert (operand.block, operand.scale, operand.largest) == (16, E4M3, 6)
+
+
+def test_product_bits() -> None:
+    """No sum of products, and no width less, is enough: extreme operands at every length."""
+    for moving in OPERANDS.values():
+        for stationary in OPERANDS.values():
+            a, b = ([int(value) for value in operand.element.integers] for operand in (moving, stationary))
+            products = {x * y for x in (min(a), max(a)) for y in (min(b), max(b))}
+            for terms in (1, 2, 8, 31, 32, 33):
+                bits = product_bits(moving, stationary, terms)
+                low, high = terms * min(products), terms * max(products)
+                assert -(1 << bits - 1) <= low and high < 1 << bits - 1
+                assert low < -(1 << bits - 2) or high >= 1 << bits - 2
+
+
+def test_parse() -> None:
+    assert parse_operands("MXFP4") == (OPERANDS["mxfp4"], OPERANDS["mxfp4"])
+    assert parse_operands("mxint8:mxfp4") == (OPERANDS["mxint8"], OPERANDS["mxfp4"])
+    for text in ("", "fp4", "int8:", ":int8", "int8:int8:int8", "int8 int4"):
+        with pytest.raises(ValueError, match=f"format must be one of int8, int4, .* MOVING:STATIONARY, not {text!r}"):
+            parse_operands(text)
