@@ -1,0 +1,143 @@
+"""Area of a whole engine, module by module: the array with everything that splitting touches, and the rest beside it.
+
+Every module is synthesised once and counted as often as it stands in the design; constants and unused ports pass through the
+hierarchy first, so that a one-slab array pays for nothing that it does not use. Columns are synthesised alone, flat.
+"""
+
+import re
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ..array.column import Column
+from ..config import EngineConfig
+from ..engine.top import Engine
+from ..export import Design
+from .liberty import Library
+from .synthesis import MODULE, PLAIN, TOP, Recipe, area_of, convert_one, synthesise
+
+__all__ = ["PARTS", "COMMON", "ModuleArea", "ArrayArea", "measure", "measure_column", "measure_array", "measure_common"]
+
+PARTS = {
+    "cells": "column",
+    "seams": "seam",
+    "skew": "",
+    "sequencers": r"_(sequencer|queue)_\d+.*",
+    "ports": "_bank_writer|_drain__reader",
+    "control": "top|slab|array|_dispatcher|_dependencies|_supervisor|_counters",
+}
+"""Parts of the array and their modules, by name below the top. `skew` are the registers that skew a slab's operands. Sequencers
+have the slabs' queues with them; ports are the writes into the operand banks and the reads of the accumulators; control is what
+else a slab has, tokens first, and what starts, counts and stops."""
+
+SKEW = re.compile(r"(moving|stationary)_\d+_\d+")
+"""A slab's registers of the part `skew`."""
+
+COMMON = {"bus": "_axi_read.*|_registers|_fetch.*", "load": "_load.*", "drain": "_drain.*|requantiser_lane.*"}
+"""What an engine has besides the array: the units that do the same work however the array is cut. DRAIN has the queues of its
+reads, too."""
+
+PARENTS = ("top", "_drain", "_drain__reader")
+"""Modules above those of both kinds."""
+
+MEMORY = "ram_1r1w_.*"
+"""Memories, whose bits count and whose area does not."""
+
+
+@dataclass(frozen=True)
+class ModuleArea:
+    """A module: the part it belongs to, its instances, and the area of one, without its submodules."""
+
+    module: str
+    part: str
+    instances: int
+    um2: float
+
+
+@dataclass(frozen=True)
+class ArrayArea:
+    """The area of an array.
+
+    Attributes
+    ----------
+    modules
+        What it is made of.
+    memory_bits
+        Bits of its memories.
+    """
+
+    modules: list[ModuleArea]
+    memory_bits: int
+
+    @property
+    def parts_um2(self) -> dict[str, float]:
+        """Area of each part."""
+        return parts_um2(self.modules, PARTS)
+
+    @property
+    def logic_um2(self) -> float:
+        """Area of all parts."""
+        return sum(self.parts_um2.values())
+
+
+def measure(config: EngineConfig, library: Library, recipe: Recipe = PLAIN) -> ArrayArea:
+    """Measure an engine's array; the recipe is that of its columns."""
+    return measure_array(config, library, measure_column(config, library, recipe))
+
+
+def measure_column(config: EngineConfig, library: Library, recipe: Recipe = PLAIN) -> float:
+    """Give the area of a column of cells in um2."""
+    return area_of(Column(config.array), library, recipe).area_um2
+
+
+def measure_array(config: EngineConfig, library: Library, column_um2: float) -> ArrayArea:
+    """Measure an engine's array, given the area of a column."""
+    design = convert_one(Engine(config))
+    memories = [memory for memory in design.memories if re.fullmatch(MEMORY, _below(str(memory["module"])))]
+    bits = sum(int(memory["instances"]) * int(memory["depth"]) * int(memory["width"]) for memory in memories)
+    return ArrayArea(_measure(design.rtlil, library, PARTS, column_um2), bits)
+
+
+def measure_common(config: EngineConfig, library: Library) -> list[ModuleArea]:
+    """Measure what an engine has besides the array."""
+    return _measure(convert_one(Engine(config)).rtlil, library, COMMON, 0.0)
+
+
+def parts_um2(modules: list[ModuleArea], parts: dict[str, str]) -> dict[str, float]:
+    """Add up the areas of each part."""
+    return {part: sum(each.instances * each.um2 for each in modules if each.part == part) for part in parts}
+
+
+def _measure(rtlil: str, library: Library, scope: dict[str, str], column_um2: float) -> list[ModuleArea]:
+    """Synthesise the modules of the parts in `scope`, all in one go; a column's area is known."""
+    part = {name: _part(name) for name in MODULE.findall(rtlil)}
+    kept = [name for name in part if (part[name] in scope and part[name] != "cells") or _below(name) in PARENTS]
+    hidden = [name for name in part if name not in kept and (part[name] or re.fullmatch(MEMORY, _below(name)))]
+    with tempfile.TemporaryDirectory(prefix="cleave_report_") as folder:
+        modules = synthesise(Design(TOP, rtlil, {}, []), library, Path(folder), kept=kept, black_boxes=hidden)
+
+    @cache
+    def instances(name: str) -> int:
+        above = {parent: module.cells[name] for parent, module in modules.items() if name in module.cells}
+        return 1 if name == TOP else sum(count * instances(parent) for parent, count in above.items())
+
+    areas = [ModuleArea("column", "cells", instances(f"{TOP}_column"), column_um2)]
+    for name, module in modules.items():
+        skewed = sum(
+            count * library.areas_um2[cell] for (cell, net), count in module.registers.items() if SKEW.fullmatch(net)
+        )  # fmt: skip
+        if skewed:
+            areas.append(ModuleArea(_below(name), "skew", instances(name), skewed))
+        areas.append(ModuleArea(_below(name), part[name], instances(name), module.area_um2(library) - skewed))
+    return [area for area in areas if area.part in scope]
+
+
+def _part(module: str) -> str:
+    """Give a module's part; none for what becomes part of the module above it."""
+    return next((part for part, names in (PARTS | COMMON).items() if re.fullmatch(names, _below(module))), "")
+
+
+def _below(module: str) -> str:
+    """Name a module without the design's name."""
+    return module.removeprefix(f"{TOP}_")

@@ -1,0 +1,110 @@
+"""Standard-cell libraries in Liberty files."""
+
+import contextlib
+import gzip
+import re
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Library", "LibraryError", "open_library"]
+
+_LIBRARY = re.compile(r'^\s*library\s*\(\s*"?([^")\s]+)"?\s*\)\s*\{', re.MULTILINE)
+_CELL = re.compile(r'^\s*cell\s*\(\s*"?([\w$.\[\]]+)"?\s*\)\s*\{', re.MULTILINE)
+_AREA = re.compile(r'\barea\s*:\s*"?([-+\w.]+?)"?\s*;')
+_TIME_UNIT = re.compile(r'\btime_unit\s*:\s*"?\s*(\d+)\s*([fpnum]s)\s*"?\s*;')
+_FLIP_FLOP = re.compile(r"\bff\s*\(")
+
+_NANOSECONDS = {"fs": 1e-6, "ps": 1e-3, "ns": 1.0, "us": 1e3, "ms": 1e6}
+
+
+class LibraryError(ValueError):
+    """Files that are no standard-cell library, or one that lacks what a netlist needs."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library, decompressed in a folder of its own.
+
+    Attributes
+    ----------
+    name
+        As its first file has it.
+    files
+        Liberty files, all of which together are the library.
+    areas_um2
+        Area of each cell. Liberty has no unit of area; by convention it is the square micrometre.
+    registers
+        Cells that are flip-flops.
+    time_unit_ns
+        Unit of the delays.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    areas_um2: dict[str, float]
+    registers: frozenset[str]
+    time_unit_ns: float
+
+
+@contextlib.contextmanager
+def open_library(*paths: Path | str) -> Iterator[Library]:
+    """Open the library that Liberty files, .lib or .lib.gz, make up together.
+
+    Raises
+    ------
+    LibraryError
+        If one cannot be read or is not a Liberty file, or if they have no flip-flop or different units.
+    """
+    with tempfile.TemporaryDirectory(prefix="cleave_report_") as folder:
+        names, units, areas, registers, files = [], [], {}, set(), []
+        for number, path in enumerate(map(Path, paths)):
+            text = _read(path)
+            header, unit = _LIBRARY.search(text), _TIME_UNIT.search(text)
+            if header is None or unit is None:
+                raise LibraryError(f"{path} must be a Liberty file, with a library and its time_unit")
+            names.append(header[1])
+            units.append(int(unit[1]) * _NANOSECONDS[unit[2]])
+            for cell, body in _cells(path, text):
+                areas[cell] = _area(path, cell, body)
+                if _FLIP_FLOP.search(body):
+                    registers.add(cell)
+            files.append(Path(folder) / f"library_{number}.lib")
+            files[-1].write_text(text)
+        if not registers:
+            raise LibraryError(f"a library must have flip-flops, which {_listed(paths)} lacks")
+        if len(set(units)) > 1:
+            raise LibraryError(f"the files of a library must have one time_unit, which {_listed(paths)} have not")
+        yield Library(names[0], tuple(files), areas, frozenset(registers), units[0])
+
+
+def _read(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+        return (gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw).decode()
+    except OSError as error:
+        raise LibraryError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, EOFError, zlib.error) as error:
+        raise LibraryError(f"{path} must be a Liberty file, plain or compressed by gzip: {error}") from error
+
+
+def _cells(path: Path, text: str) -> list[tuple[str, str]]:
+    starts = list(_CELL.finditer(text))
+    if not starts:
+        raise LibraryError(f"{path} must be a Liberty file with cells")
+    ends = [start.start() for start in starts[1:]] + [len(text)]
+    return [(start[1], text[start.end() : end]) for start, end in zip(starts, ends, strict=True)]
+
+
+def _area(path: Path, cell: str, body: str) -> float:
+    area = _AREA.search(body)
+    try:
+        return float(area[1]) if area is not None else 0.0
+    except ValueError as error:
+        raise LibraryError(f"{path}: area of {cell} must be a number, not {area and area[1]}") from error
+
+
+def _listed(paths: Sequence[Path | str]) -> str:
+    return " and ".join(map(str, paths))
