@@ -1,4 +1,4 @@
-"""What other people's libraries say of each format: ml_dtypes and numpy for values and casts, gfloat for everything else."""
+"""What other people's libraries say: ml_dtypes and numpy of values and casts, gfloat of everything else."""
 
 from fractions import Fraction
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 import gfloat
 import ml_dtypes
 import numpy as np
+from gfloat import RoundMode
 from gfloat import formats as gf
 from numpy.typing import ArrayLike, NDArray
 
-from cleave.numerics.formats import BF16, E2M1, E2M3, E4M3, E5M2, E8M0, FP16, FP32, INT4, INT8, Format
+from cleave.numerics.formats import BF16, E2M1, E2M3, E4M3, E5M2, E8M0, FP16, FP32, INT4, INT8, Format, Kind, Specials
+from cleave.numerics.rounding import RANDOM_BITS, Rounding
 
 _INT4 = gfloat.FormatInfo(
     "int4", k=4, precision=4, bias=0, has_nz=False, is_signed=True, domain=gfloat.Domain.Finite, num_high_nans=0,
@@ -32,6 +34,31 @@ DTYPE: dict[Format, Any] = {
 
 BLOCKS = {"mxint8": gf.format_info_mxint8, "mxfp6": gf.format_info_mxfp6_e2m3, "mxfp4": gf.format_info_mxfp4_e2m1}
 """gfloat's name for each block format."""
+
+
+MODES = {
+    Rounding.NEAREST_EVEN: RoundMode.TiesToEven, Rounding.TOWARD_ZERO: RoundMode.TowardZero,
+    Rounding.NEAREST_AWAY: RoundMode.TiesToAway, Rounding.STOCHASTIC: RoundMode.StochasticFastest,
+}  # fmt: skip
+"""gfloat's name for each rounding mode."""
+
+
+def rounded(
+    target: Format, values: NDArray[np.float64], mode: Rounding, random: NDArray[np.integer], *, saturate: bool = False
+) -> NDArray[np.uint32]:
+    """Give the codes of rounded values after gfloat; those of NaNs after ml_dtypes, and 0 where there is none."""
+    unit = 2.0 ** (2 - target.bits) if target.kind is Kind.INTEGER else 1.0
+    saturate |= target.specials is Specials.NONE
+    numbers = np.where(np.isnan(values), 0, values) * unit
+    found = gfloat.round_ndarray(GFLOAT[target], numbers, MODES[mode], saturate, random, RANDOM_BITS)
+    codes = gfloat.encode_ndarray(GFLOAT[target], np.where(np.isnan(found), 0, found)).astype(np.uint32)
+    if target.specials is not Specials.NONE:
+        word = f"u{np.dtype(DTYPE[target]).itemsize}"
+        with np.errstate(invalid="ignore"):
+            overflow = np.copysign(np.inf, values).astype(np.float32).astype(DTYPE[target]).view(word)
+            codes = np.where(np.isnan(found), overflow, codes)
+            return np.where(np.isnan(values), np.array(np.nan, np.float32).astype(DTYPE[target]).view(word), codes)
+    return np.where(np.isnan(values), 0, codes)
 
 
 def decode(target: Format, codes: ArrayLike) -> NDArray[np.float64]:

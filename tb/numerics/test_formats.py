@@ -59,7 +59,7 @@ def test_decoder() -> None:
             for code in range(256):
                 ctx.set(dut.code, code)
                 await ctx.delay(1e-9)
-                assert ctx.get(dut.integer) == wanted[code], (element.name, code)
+                assert ctx.get(dut.decoded) == wanted[code], (element.name, code)
 
     simulator = Simulator(dut)
     simulator.add_testbench(bench)

@@ -12,7 +12,7 @@ __all__ = ["ElementDecoder"]
 class ElementDecoder(wiring.Component):
     """Decode one element code to a signed integer in units of its format's step.
 
-        integer = value(code) / 2**ELEMENTS[element].step_exponent
+        decoded = value(code) / 2**ELEMENTS[element].step_exponent
 
     Exact for every code; a negative zero becomes 0. Combinational.
 
@@ -22,13 +22,13 @@ class ElementDecoder(wiring.Component):
         The code in the lowest bits; the bits above a shorter code do not matter.
     element : In(2)
         Number of the format in `ELEMENTS`.
-    integer : Out(signed(8))
+    decoded : Out(signed(8))
     """
 
     shared_name = "element_decoder"
 
     def __init__(self) -> None:
-        super().__init__({"code": In(INT8.bits), "element": In(range(len(ELEMENTS))), "integer": Out(signed(INT8.bits))})
+        super().__init__({"code": In(INT8.bits), "element": In(range(len(ELEMENTS))), "decoded": Out(signed(INT8.bits))})
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
@@ -36,7 +36,7 @@ class ElementDecoder(wiring.Component):
             for number, element in enumerate(ELEMENTS):
                 with m.Case(number):
                     code = self.code[: element.bits]
-                    m.d.comb += self.integer.eq(code.as_signed() if element.kind is Kind.INTEGER else _float(element, code))
+                    m.d.comb += self.decoded.eq(code.as_signed() if element.kind is Kind.INTEGER else _float(element, code))
         return m
 
 

@@ -1,0 +1,238 @@
+"""The one rounding unit of the machine: accumulators to codes of any drain format, in any rounding mode.
+
+`Rounder` is `Normaliser` and `Packer` in a row. Between the two, block quantisation finds its scale.
+"""
+
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .formats import TARGETS, Format, Kind, Specials
+from .normalise import EXPONENT_BITS, LEADING_BITS, Normaliser, normalised_layout, significand_bits
+from .rounding import RANDOM_BITS, Rounding
+
+__all__ = ["Packer", "Rounder", "format_layout"]
+
+
+def format_layout(targets: tuple[Format, ...] = TARGETS) -> data.StructLayout:
+    """Give the layout of what is asked of a rounding: a target's number, a mode's (`Rounding`), and whether to saturate."""
+    return data.StructLayout({"target": range(len(targets)), "mode": range(len(Rounding)), "saturate": 1})
+
+
+class Packer(wiring.Component):
+    """Round a normalised value to a target format, as `rounding.round_to` defines it.
+
+        shift = (bits of the significand above the target's) + max(0, min_exponent - exponent)
+        code  = (max(0, exponent - min_exponent) << mantissa_bits) + (significand >> shift) + up
+
+    The shifter keeps RANDOM_BITS bits below the quotient, of which the top one is the guard, and ORs all bits below those into
+    sticky. The leading one of a normal number counts in the exponent's field, so that one adder carries out of the mantissa
+    into the exponent. Subnormal numbers, integers and elements differ in the constants only.
+
+    Latency `LATENCY` cycles in which `enable` is high (shift, add, limit), throughput 1.
+
+    Parameters
+    ----------
+    targets
+        The target formats; a target's place is its number.
+
+    Members
+    -------
+    enable : In(1)
+        The registers take new values.
+    normalised : In(normalised_layout(significand_bits(targets)))
+    wanted : In(format_layout(targets))
+    random : In(8)
+        Uniform, with the value; only stochastic rounding looks at it.
+    code : Out(widest target)
+        The code in the lowest bits, zeros above.
+    """
+
+    LATENCY = 3
+
+    def __init__(self, targets: tuple[Format, ...] = TARGETS) -> None:
+        self.targets = targets
+        self.width = significand_bits(targets)
+        super().__init__({
+            "enable": In(1),
+            "normalised": In(normalised_layout(self.width)),
+            "wanted": In(format_layout(targets)),
+            "random": In(RANDOM_BITS),
+            "code": Out(max(target.bits for target in targets)),
+        })
+
+    @property
+    def shared_name(self) -> str:
+        return f"packer_{'_'.join(target.name for target in self.targets)}".lower()
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        above_bits = self.width - RANDOM_BITS
+        # A code without its sign, and one bit for what rounding carries out of it.
+        total_bits = max(target.bits + (target.kind is Kind.INTEGER) for target in self.targets)
+        state = data.StructLayout({"beyond": 1, "negative": 1, "poisoned": 1, "wanted": format_layout(self.targets)})
+
+        # Shift.
+        normal, span, narrow = Signal(signed(LEADING_BITS)), Signal(LEADING_BITS), Signal(range(above_bits))
+        with m.Switch(self.wanted.target):
+            for number, target in enumerate(self.targets):
+                with m.Case(number):
+                    m.d.comb += [
+                        normal.eq(target.min_exponent),
+                        span.eq(max(target.max_exponent - target.min_exponent, 0)),
+                        narrow.eq(above_bits - 1 - target.mantissa_bits),
+                    ]
+        above, below, extra = Signal(signed(LEADING_BITS + 1)), Signal(signed(LEADING_BITS + 1)), Signal(range(self.width + 1))
+        amount = Signal(range(above_bits + self.width))
+        m.d.comb += [
+            above.eq(self.normalised.exponent - normal),
+            below.eq(normal - self.normalised.exponent),
+            extra.eq(Mux(below < 0, 0, Mux(below > self.width, self.width, below))),
+            amount.eq(narrow + extra),
+        ]
+        shifted, lost = _shift_right(m, self.normalised.significand, amount)
+
+        fixed = Signal(self.width, reset_less=True)
+        sticky = Signal(reset_less=True)
+        field = Signal(max(target.exponent_bits for target in self.targets), reset_less=True)
+        adding = Signal(state, reset_less=True)
+        random = Signal(RANDOM_BITS, reset_less=True)
+        with m.If(self.enable):
+            m.d.sync += [
+                fixed.eq(shifted),
+                sticky.eq(lost | self.normalised.sticky),
+                field.eq(Mux(above < 0, 0, above)),
+                adding.beyond.eq(above > span),
+                adding.negative.eq(self.normalised.negative),
+                adding.poisoned.eq(self.normalised.poisoned),
+                adding.wanted.eq(self.wanted),
+                random.eq(self.random),
+            ]
+
+        # Add.
+        remainder, quotient = fixed[:RANDOM_BITS], fixed[RANDOM_BITS:]
+        guard, rest = remainder[-1], remainder[:-1].any() | sticky
+        up, placed = Signal(), Signal(total_bits)
+        with m.Switch(adding.wanted.mode):
+            with m.Case(Rounding.NEAREST_EVEN.value):
+                m.d.comb += up.eq(guard & (rest | quotient[0]))
+            with m.Case(Rounding.NEAREST_AWAY.value):
+                m.d.comb += up.eq(guard)
+            with m.Case(Rounding.STOCHASTIC.value):
+                m.d.comb += up.eq((remainder + random)[RANDOM_BITS])
+        with m.Switch(adding.wanted.target):
+            for number, target in enumerate(self.targets):
+                if target.kind is Kind.FLOAT:
+                    with m.Case(number):
+                        m.d.comb += placed.eq(field[: target.exponent_bits] << target.mantissa_bits)
+        total = Signal(total_bits, reset_less=True)
+        limiting = Signal(state, reset_less=True)
+        with m.If(self.enable):
+            m.d.sync += [
+                total.eq((Cat(Const(1, 1), placed) + Cat(up, quotient))[1:]),  # one adder, with `up` as its carry in
+                limiting.eq(adding),
+            ]
+
+        # Limit.
+        code = Signal(len(self.code), reset_less=True)
+        with m.If(self.enable), m.Switch(limiting.wanted.target):
+            for number, target in enumerate(self.targets):
+                with m.Case(number):
+                    m.d.sync += code.eq(_limited(target, total, limiting))
+        m.d.comb += self.code.eq(code)
+        return m
+
+
+class Rounder(wiring.Component):
+    """Round sum * 2**exponent to a target format, as `rounding.round_to` defines it.
+
+    Latency `LATENCY` cycles in which `enable` is high, throughput 1.
+
+    Parameters
+    ----------
+    accumulator_bits
+        Width of the sum, 2 to 64.
+    targets
+        The target formats; a target's place is its number.
+
+    Members
+    -------
+    enable : In(1)
+        The registers take new values.
+    sum : In(signed(accumulator_bits))
+    exponent : In(signed(10))
+        For an element in a block, less by the exponent of the block's scale and the step of the operand's elements.
+    poisoned : In(1)
+        The value is NaN.
+    wanted : In(format_layout(targets))
+    random : In(8)
+        Uniform; only stochastic rounding looks at it.
+    code : Out(widest target)
+        The code in the lowest bits, zeros above. All inputs of a value are given together, `LATENCY` cycles before.
+    """
+
+    LATENCY = Normaliser.LATENCY + Packer.LATENCY
+
+    def __init__(self, accumulator_bits: int, targets: tuple[Format, ...] = TARGETS) -> None:
+        self.accumulator_bits, self.targets = accumulator_bits, targets
+        super().__init__({
+            "enable": In(1),
+            "sum": In(signed(accumulator_bits)),
+            "exponent": In(signed(EXPONENT_BITS)),
+            "poisoned": In(1),
+            "wanted": In(format_layout(targets)),
+            "random": In(RANDOM_BITS),
+            "code": Out(max(target.bits for target in targets)),
+        })
+
+    @property
+    def shared_name(self) -> str:
+        return f"rounder_{self.accumulator_bits}"
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        m.submodules.normaliser = normaliser = Normaliser(self.accumulator_bits, significand_bits(self.targets))
+        m.submodules.packer = packer = Packer(self.targets)
+        asked = Cat(self.wanted, self.random)
+        for stage in range(Normaliser.LATENCY):
+            held = Signal(len(asked), name=f"asked_{stage}", reset_less=True)
+            with m.If(self.enable):
+                m.d.sync += held.eq(asked)
+            asked = held
+        m.d.comb += [
+            normaliser.enable.eq(self.enable),
+            normaliser.sum.eq(self.sum),
+            normaliser.exponent.eq(self.exponent),
+            normaliser.poisoned.eq(self.poisoned),
+            packer.enable.eq(self.enable),
+            packer.normalised.eq(normaliser.normalised),
+            Cat(packer.wanted, packer.random).eq(asked),
+            self.code.eq(packer.code),
+        ]
+        return m
+
+
+def _shift_right(m: Module, value: Value, amount: Value) -> tuple[Value, Value]:
+    """Give `value >> amount`, and whether a one was shifted out."""
+    sticky: Value = Const(0, 1)
+    for level, step in enumerate(1 << k for k in range(len(amount))):
+        after, lost = Signal(len(value), name=f"right_{step}"), Signal(name=f"lost_{step}")
+        m.d.comb += [
+            after.eq(Mux(amount[level], value >> step, value)),
+            lost.eq(sticky | (amount[level] & value[:step].any())),
+        ]
+        value, sticky = after, lost
+    return value, sticky
+
+
+def _limited(target: Format, total: Value, state: data.View) -> Value:
+    """Give the code of a sum: limited, with its sign."""
+    is_integer = target.kind is Kind.INTEGER
+    largest = target.largest_code + (state.negative if is_integer else 0)
+    limit: Value | int = largest
+    if target.specials is not Specials.NONE:
+        to_largest = state.wanted.saturate | (state.wanted.mode == Rounding.TOWARD_ZERO.value)
+        limit = Mux(to_largest, target.largest_code, target.largest_code + 1)
+    magnitude = Mux(state.beyond | (total > largest), limit, total)[: target.bits - (not is_integer)]
+    code = Mux(state.negative, -magnitude, magnitude)[: target.bits] if is_integer else Cat(magnitude, state.negative)
+    return Mux(state.poisoned, target.nan_code or 0, code)

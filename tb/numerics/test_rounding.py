@@ -1,0 +1,95 @@
+"""Rounding in numpy, the definition, against gfloat; the random sequence against a shift register of single bits."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cleave.numerics.formats import BF16, FP32, TARGETS, Format
+from cleave.numerics.rounding import RANDOM_BITS, Rounding, random_numbers, round_to
+from tb.numerics.cases import corner_cases, random_cases, small_cases, with_codes
+
+PERIOD = 2**32 - 1
+
+
+def codes(cases: NDArray[np.void]) -> NDArray[np.uint32]:
+    """The definition's codes, for any mixture of targets and modes."""
+    found = np.zeros(len(cases), np.uint32)
+    for number, target in enumerate(TARGETS):
+        for mode in Rounding:
+            for saturate in (False, True):
+                chosen = (cases["target"] == number) & (cases["mode"] == mode.value) & (cases["saturate"] == saturate)
+                some = cases[chosen]
+                found[chosen] = round_to(
+                    target, some["sum"], some["exponent"], mode,
+                    saturate=saturate, poisoned=some["poisoned"] == 1, random=some["random"],
+                )  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("make", [lambda rng: random_cases(rng, 100_000), corner_cases, small_cases], ids=["random", "corners", "small"])
+def test_against_gfloat(make, rng: np.random.Generator) -> None:  # noqa: ANN001
+    cases = with_codes(make(rng))
+    wrong = np.flatnonzero(codes(cases) != cases["code"])
+    assert not len(wrong), cases[wrong[0]]
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_zeros_and_nan(target: Format) -> None:
+    """Zero has no sign; NaN is quiet, and 0 where there is none; random numbers leave both alone."""
+    for mode in Rounding:
+        assert round_to(target, 0, [-512, 0, 511], mode, random=255).tolist() == [0] * 3
+        assert round_to(target, [5, -5], 0, mode, poisoned=True, random=255).tolist() == [target.nan_code or 0] * 2
+
+
+def test_stochastic_is_unbiased() -> None:
+    """Of all random numbers, as many round up as the remainder has 256ths."""
+    for remainder in range(256):
+        value = (0x81 << 8) + remainder  # 8 bits of significand, and 8 below
+        found = round_to(BF16, value, 0, Rounding.STOCHASTIC, random=np.arange(256))
+        assert (found - found.min()).sum() == (remainder if remainder else 0)
+        assert found[0] == round_to(BF16, value, 0, Rounding.TOWARD_ZERO)
+
+
+def test_all_of_63_bits() -> None:
+    """The sticky bit is any of the bits below, however long the sum."""
+    tie = (1 << 62) + (1 << 38)
+    assert round_to(FP32, [tie, tie + 1, tie - 1, -tie - 1], 0).tolist() == [0x5E800000, 0x5E800001, 0x5E800000, 0xDE800001]
+
+
+@pytest.mark.parametrize("seed", [1, 0xDEADBEEF, 0x80000000])
+def test_random_numbers(seed: int) -> None:
+    state, numbers = seed, []
+    for _ in range(1000):
+        number = 0
+        for bit in range(RANDOM_BITS):
+            number |= (state & 1) << bit
+            state = state >> 1 | ((state ^ state >> 1 ^ state >> 2 ^ state >> 22) & 1) << 31
+        numbers.append(number)
+    for count in (1, 3, 4, 5, 999, 1000):
+        assert random_numbers(seed, count).tolist() == numbers[:count]
+    assert random_numbers(0, 10).tolist() == random_numbers(1, 10).tolist()
+
+
+def test_random_period() -> None:
+    """The polynomial is primitive: x to the power 2**32 - 1 is 1, and to no power with one of its prime factors less."""
+    polynomial = 1 << 32 | 1 << 22 | 0b111
+
+    def power(exponent: int) -> int:
+        result, square = 1, 2
+        while exponent:
+            if exponent & 1:
+                result = times(result, square)
+            square, exponent = times(square, square), exponent >> 1
+        return result
+
+    def times(a: int, b: int) -> int:
+        product = 0
+        for bit in range(32):
+            product ^= (a << bit) * (b >> bit & 1)
+        for bit in range(63, 31, -1):
+            product ^= (polynomial << bit - 32) * (product >> bit & 1)
+        return product
+
+    assert power(PERIOD) == 1
+    assert all(power(PERIOD // factor) != 1 for factor in (3, 5, 17, 257, 65537))
+    assert 3 * 5 * 17 * 257 * 65537 == PERIOD
