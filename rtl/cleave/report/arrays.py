@@ -6,16 +6,17 @@ hierarchy first, so that a one-slab array pays for nothing that it does not use.
 
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from ..array.array import Array
 from ..array.column import Column
-from ..config import EngineConfig
+from ..config import ACCUMULATOR_BITS, EngineConfig
 from ..engine.top import Engine
 from ..export import Design
 from .liberty import Library
-from .synthesis import MODULE, PLAIN, TOP, Recipe, area_of, convert_one, synthesise
+from .synthesis import BOOTH, MODULE, PLAIN, TOP, Recipe, area_of, convert_one, synthesise
 
 __all__ = ["PARTS", "COMMON", "ModuleArea", "ArrayArea", "measure", "measure_column", "measure_array", "measure_common"]
 
@@ -57,7 +58,7 @@ class ModuleArea:
 
 @dataclass(frozen=True)
 class ArrayArea:
-    """The area of an array.
+    """The area of an array, or of what an engine has besides it.
 
     Attributes
     ----------
@@ -73,7 +74,10 @@ class ArrayArea:
     @property
     def parts_um2(self) -> dict[str, float]:
         """Area of each part."""
-        return parts_um2(self.modules, PARTS)
+        parts = dict.fromkeys([part for part in PARTS | COMMON if any(module.part == part for module in self.modules)], 0.0)
+        for module in self.modules:
+            parts[module.part] += module.instances * module.um2
+        return parts
 
     @property
     def logic_um2(self) -> float:
@@ -81,9 +85,15 @@ class ArrayArea:
         return sum(self.parts_um2.values())
 
 
+    def with_column(self, um2: float) -> "ArrayArea":
+        """Give the same array with columns of cells of this area."""
+        modules = [replace(module, um2=um2) if module.module == "column" else module for module in self.modules]
+        return replace(self, modules=modules)
+
+
 def measure(config: EngineConfig, library: Library, recipe: Recipe = PLAIN) -> ArrayArea:
     """Measure an engine's array; the recipe is that of its columns."""
-    return measure_array(config, library, measure_column(config, library, recipe))
+    return measure_array(config, library).with_column(measure_column(config, library, recipe))
 
 
 def measure_column(config: EngineConfig, library: Library, recipe: Recipe = PLAIN) -> float:
@@ -91,38 +101,38 @@ def measure_column(config: EngineConfig, library: Library, recipe: Recipe = PLAI
     return area_of(Column(config.array), library, recipe).area_um2
 
 
-def measure_array(config: EngineConfig, library: Library, column_um2: float) -> ArrayArea:
-    """Measure an engine's array, given the area of a column."""
-    design = convert_one(Engine(config))
-    memories = [memory for memory in design.memories if re.fullmatch(MEMORY, _below(str(memory["module"])))]
-    bits = sum(int(memory["instances"]) * int(memory["depth"]) * int(memory["width"]) for memory in memories)
-    return ArrayArea(_measure(design.rtlil, library, PARTS, column_um2), bits)
+def measure_array(config: EngineConfig, library: Library) -> ArrayArea:
+    """Measure an engine's array without the area of its columns; with block scales, in an engine that has none."""
+    if not config.block_scales:
+        return _measure(convert_one(Engine(config)), library, PARTS)
+    engine = measure_array(replace(config, block_scales=False, accumulator_bits=ACCUMULATOR_BITS), library)
+    scaled = _measure(convert_one(Array(config)), library, PARTS)
+    own = [module for module in scaled.modules if module.module != TOP]
+    names = {module.module for module in own}
+    return ArrayArea([*(module for module in engine.modules if module.module not in names), *own], scaled.memory_bits)
 
 
-def measure_common(config: EngineConfig, library: Library) -> list[ModuleArea]:
-    """Measure what an engine has besides the array."""
-    return _measure(convert_one(Engine(config)).rtlil, library, COMMON, 0.0)
+def measure_common(config: EngineConfig, library: Library) -> ArrayArea:
+    """Measure what an engine has besides the array; the multipliers of DRAIN's requantisers are Booth's."""
+    return _measure(convert_one(Engine(config)), library, COMMON, BOOTH)
 
 
-def parts_um2(modules: list[ModuleArea], parts: dict[str, str]) -> dict[str, float]:
-    """Add up the areas of each part."""
-    return {part: sum(each.instances * each.um2 for each in modules if each.part == part) for part in parts}
-
-
-def _measure(rtlil: str, library: Library, scope: dict[str, str], column_um2: float) -> list[ModuleArea]:
-    """Synthesise the modules of the parts in `scope`, all in one go; a column's area is known."""
-    part = {name: _part(name) for name in MODULE.findall(rtlil)}
+def _measure(design: Design, library: Library, scope: dict[str, str], recipe: Recipe = PLAIN) -> ArrayArea:
+    """Synthesise the modules of the parts in `scope`, all in one go, but for the columns."""
+    part = {name: _part(name) for name in MODULE.findall(design.rtlil)}
     kept = [name for name in part if (part[name] in scope and part[name] != "cells") or _below(name) in PARENTS]
-    hidden = [name for name in part if name not in kept and (part[name] or re.fullmatch(MEMORY, _below(name)))]
+    bits = {str(memory["module"]): int(memory["depth"]) * int(memory["width"]) for memory in design.memories}
+    memories = [name for name in part if re.fullmatch(MEMORY, _below(name))]
+    hidden = memories + [name for name in part if part[name] and name not in kept]
     with tempfile.TemporaryDirectory(prefix="cleave_report_") as folder:
-        modules = synthesise(Design(TOP, rtlil, {}, []), library, Path(folder), kept=kept, black_boxes=hidden)
+        modules = synthesise(design, library, Path(folder), recipe, kept=kept, black_boxes=hidden)
 
     @cache
     def instances(name: str) -> int:
         above = {parent: module.cells[name] for parent, module in modules.items() if name in module.cells}
         return 1 if name == TOP else sum(count * instances(parent) for parent, count in above.items())
 
-    areas = [ModuleArea("column", "cells", instances(f"{TOP}_column"), column_um2)]
+    areas = [ModuleArea("column", "cells", instances(f"{TOP}_column"), 0.0)]
     for name, module in modules.items():
         skewed = sum(
             count * library.areas_um2[cell] for (cell, net), count in module.registers.items() if SKEW.fullmatch(net)
@@ -130,7 +140,7 @@ def _measure(rtlil: str, library: Library, scope: dict[str, str], column_um2: fl
         if skewed:
             areas.append(ModuleArea(_below(name), "skew", instances(name), skewed))
         areas.append(ModuleArea(_below(name), part[name], instances(name), module.area_um2(library) - skewed))
-    return [area for area in areas if area.part in scope]
+    return ArrayArea([area for area in areas if area.part in scope], sum(instances(name) * bits[name] for name in memories))
 
 
 def _part(module: str) -> str:

@@ -1,6 +1,6 @@
 """Area and delay of the kinds of cell, per MAC, with every register that belongs to one."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..array.cell import Cell
@@ -9,7 +9,7 @@ from ..array.cells import make_cell
 from ..config import ACCUMULATOR_BITS, ArrayConfig
 from .hard_cells import HARD_CELLS
 from .liberty import Library
-from .synthesis import PLAIN, Measured, Recipe, area_of
+from .synthesis import BOOTH, PLAIN, TREES, Recipe, area_of
 from .tile import Tile
 
 __all__ = ["ROWS", "WideSums", "Candidate", "CANDIDATES", "CellArea", "measure_cell"]
@@ -60,21 +60,20 @@ def _array(cell: str, dot: int, **more: Any) -> ArrayConfig:  # noqa: ANN401  as
     return ArrayConfig(rows=ROWS, dot=dot, cell=cell, **more)
 
 
-_BOOTH, _TREES = Recipe("-booth"), Recipe("-arith_tree")
-
 CANDIDATES = [
     Candidate("textbook, * and +", _array("textbook", 1)),
-    Candidate("textbook, Booth", _array("textbook", 1), _BOOTH),
-    Candidate("textbook, yosys' adder trees", _array("textbook", 1), _TREES),
+    Candidate("textbook, Booth", _array("textbook", 1), BOOTH),
+    Candidate("textbook, yosys' adder trees", _array("textbook", 1), TREES),
     Candidate("textbook, in gates", WideSums(rows=ROWS, dot=1, cell="gates")),
     *(
         Candidate(f"portable, dot {dot}, {name}", _array("portable", dot), recipe)
         for dot in (1, 4, 8)
-        for name, recipe in (("* and +", PLAIN), ("Booth", _BOOTH))
+        for name, recipe in (("* and +", PLAIN), ("Booth", BOOTH))
     ),
     *(Candidate(f"gates, dot {dot}", _array("gates", dot)) for dot in (1, 2, 4, 8, 16)),
     *(Candidate(f"gates, dot {dot}, 1 stage", _array("gates", dot, multiply_stages=1)) for dot in (4, 8, 16)),
     Candidate("gates, dot 8, 2 stages", _array("gates", 8, multiply_stages=2)),
+    Candidate("gates, dot 8, adders by abc", _array("gates", 8), Recipe(hard=False)),
     *(
         Candidate(f"gates, dot 8, {name}", _array("gates", 8), style=style)
         for name, style in {
@@ -114,7 +113,6 @@ class CellArea:
     full_adders_per_mac: float
     registers_per_mac: float
     share_of_full_adders_and_registers: float | None
-    measured: Measured = field(repr=False)
 
 
 def measure_cell(candidate: Candidate, library: Library) -> CellArea:
@@ -130,5 +128,4 @@ def measure_cell(candidate: Candidate, library: Library) -> CellArea:
         sum(full_adders.values()) / macs,
         sum(registers.values()) / macs,
         both / measured.area_um2 if full_adders else None,
-        measured,
     )

@@ -17,7 +17,9 @@ from .liberty import Library
 from .timing import delay_ns
 from .tools import run_yosys
 
-__all__ = ["Recipe", "PLAIN", "RECIPE", "MODULE", "Module", "Measured", "area_of", "convert_one", "synthesise", "TOP"]
+__all__ = [
+    "Recipe", "PLAIN", "BOOTH", "TREES", "RECIPE", "MODULE", "Module", "Measured", "area_of", "convert_one", "synthesise", "TOP",
+]  # fmt: skip
 
 RECIPE = (
     "synth -flatten -noabc (the gates fa, ha and aoi222 of the generators become the library's cells, where it has them and no "
@@ -50,7 +52,8 @@ class Recipe:
     hard: bool = True
 
 
-PLAIN = Recipe()
+PLAIN, BOOTH, TREES = Recipe(), Recipe("-booth"), Recipe("-arith_tree")
+"""yosys' own `*` and `+`: as they are, with Booth's recoding, and with trees of carry-save adders."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,127 @@
+"""The area report: cells, blocks, and an engine's array split, unsplit and as a textbook has it."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, replace
+from typing import Any, Self, TypeVar
+
+from ..config import ACCUMULATOR_BITS, EngineConfig
+from .arrays import ArrayArea, measure_array, measure_column, measure_common
+from .blocks import BLOCKS, measure_block
+from .cells import CANDIDATES, WideSums, measure_cell
+from .hard_cells import DONT_USE, hard_cells
+from .liberty import Library
+from .synthesis import BOOTH, PLAIN, RECIPE
+from .tools import versions
+
+__all__ = ["Workers", "conditions", "cells_report", "blocks_report", "array_report", "textbook"]
+
+Result = TypeVar("Result")
+
+
+class Workers:
+    """Threads, each of which waits for one synthesis; `done` is called after each."""
+
+    def __init__(self, done: Callable[[], None] = lambda: None) -> None:
+        self._pool, self._done = ThreadPoolExecutor(os.cpu_count()), done
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def start(self, work: Callable[..., Result], *arguments: Any) -> "Future[Result]":  # noqa: ANN401  as `work` takes them
+        """Do some work as soon as a thread is free."""
+        future = self._pool.submit(work, *arguments)
+        future.add_done_callback(lambda _: self._done())
+        return future
+
+
+def conditions(library: Library) -> dict[str, Any]:
+    """Give what a library's numbers hold for."""
+    cells = {"name": library.name, "cells": len(library.areas_um2), "hard_cells": [hard.cell for hard in hard_cells(library)]}
+    return {"library": cells | {"cells_not_used": list(DONT_USE)}, "recipe": RECIPE, "tools": versions()}
+
+
+def cells_report(library: Library, workers: Workers) -> list[dict[str, Any]]:
+    """Measure every cell."""
+    futures = [workers.start(measure_cell, candidate, library) for candidate in CANDIDATES]
+    return [{"cell": candidate.name} | asdict(future.result()) for candidate, future in zip(CANDIDATES, futures, strict=True)]
+
+
+def blocks_report(library: Library, workers: Workers) -> list[dict[str, Any]]:
+    """Measure every building block."""
+    futures = [workers.start(measure_block, block, library) for block in BLOCKS]
+    results = [future.result() for future in futures]
+    return [
+        {"does": block.does, "how": block.how, "area_um2": result.area_um2, "delay_ns": result.delay_ns}
+        for block, result in zip(BLOCKS, results, strict=True)
+    ]
+
+
+def textbook(config: EngineConfig) -> EngineConfig:
+    """Give the textbook's engine of the same MACs: one slab of textbook cells, without block scales."""
+    array = replace(config.array, dot=1, load_rows=1, multiply_stages=0, cell="textbook")
+    depth = config.stationary_depth * config.array.load_rows
+    return replace(_unscaled(config), array=array, stationary_depth=min(depth, 2**15)).monolithic()
+
+
+def array_report(config: EngineConfig, library: Library, workers: Workers) -> dict[str, Any]:
+    """Measure an engine's array, the monolithic array of the same cells, and the textbook array.
+
+    Textbook cells are tried in every way that there is, and the smallest counts. `logic_um2` is the array with its sequencers
+    and all that belongs to slabs, `engine_logic_um2` all that an engine has.
+    """
+    engines = {"split": config, "monolithic": config.monolithic(), "textbook": textbook(config)}
+    book = engines["textbook"]
+    in_gates = replace(book, array=WideSums(**asdict(replace(book.array, cell="gates"))))
+    common = {name: workers.start(measure_common, _unscaled(engines[name]), library) for name in ("split", "monolithic")}
+    rest = {name: workers.start(measure_array, engine, library) for name, engine in engines.items()}
+    columns = {name: workers.start(measure_column, engines[name], library) for name in ("split", "monolithic")}
+    books = {
+        "* and +": workers.start(measure_column, book, library, PLAIN),
+        "Booth": workers.start(measure_column, book, library, BOOTH),
+        "in gates": workers.start(measure_column, in_gates, library),
+    }
+    textbooks = {how: rest["textbook"].result().with_column(column.result()) for how, column in books.items()}
+    arrays = {name: rest[name].result().with_column(column.result()) for name, column in columns.items()}
+    best = min(textbooks, key=lambda how: textbooks[how].logic_um2)
+    arrays["textbook"] = textbooks[best]
+    split = arrays["split"]
+    whole = {name: arrays[name].logic_um2 + common[name].result().logic_um2 for name in common}
+    return {
+        "config": config.name,
+        "cell": config.array.cell,
+        "macs": config.array.macs,
+        "logic_um2": split.logic_um2,
+        "split_over_monolithic": split.logic_um2 / arrays["monolithic"].logic_um2,
+        "split_over_textbook": split.logic_um2 / arrays["textbook"].logic_um2,
+        "memory_bits": split.memory_bits,
+        "engine_logic_um2": whole["split"],
+        "engine_split_over_monolithic": whole["split"] / whole["monolithic"],
+        "textbook_cell": best,
+        "textbook_logic_um2": {how: array.logic_um2 for how, array in textbooks.items()},
+        "parts": {name: _with_units(array.parts_um2) for name, array in arrays.items()},
+        "engine_parts": {name: _with_units(future.result().parts_um2) for name, future in common.items()},
+        "arrays": {name: _details(array, engines[name]) for name, array in arrays.items()},
+    }
+
+
+def _unscaled(config: EngineConfig) -> EngineConfig:
+    return replace(config, block_scales=False, accumulator_bits=ACCUMULATOR_BITS)
+
+
+def _with_units(parts: dict[str, float]) -> dict[str, float]:
+    return {f"{part}_um2": um2 for part, um2 in parts.items()}
+
+
+def _details(array: ArrayArea, config: EngineConfig) -> dict[str, Any]:
+    return {
+        "config": config.name,
+        "logic_um2": array.logic_um2,
+        "um2_per_mac": array.logic_um2 / config.array.macs,
+        "memory_bits": array.memory_bits,
+        "modules": [asdict(module) for module in array.modules],
+    }
