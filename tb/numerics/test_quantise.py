@@ -26,7 +26,7 @@ def blocks(rng: np.random.Generator, count: int = 200) -> NDArray[np.float64]:
     near = rng.choice([4, 6, 7, 7.5, 8, 127 / 64, 127.5 / 64, 2, 7.75], (count, 32)) * rng.choice([1, -1], (count, 32))
     steps = 1 + rng.integers(-2, 3, (count, 32)) * 2.0**-23
     corners = [[0] * 32, [-0.0] * 32, [LARGEST] * 32, [-LARGEST, LARGEST] * 16, [LEAST] + [0] * 31, [LEAST, LARGEST] * 16,
-               [2.0**-127] * 32, [-2.0**-149, 2.0**-126] * 16]  # fmt: skip
+               [2.0**-127] * 32, [-2.0**-149, 2.0**-126] * 16, [6] * 32, [7.5] * 32, [127 / 64] * 32]  # fmt: skip
     made = np.concatenate([values, near * steps * 2.0 ** rng.integers(-9, 9, (count, 1)), corners])
     return np.clip(made, -LARGEST, LARGEST).astype(np.float32).astype(float)
 

@@ -1,5 +1,7 @@
 """Rounding in numpy, the definition, against gfloat; the random sequence against a shift register of single bits."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -26,9 +28,10 @@ def codes(cases: NDArray[np.void]) -> NDArray[np.uint32]:
     return found
 
 
-@pytest.mark.parametrize("make", [lambda rng: random_cases(rng, 100_000), corner_cases, small_cases], ids=["random", "corners", "small"])
-def test_against_gfloat(make, rng: np.random.Generator) -> None:  # noqa: ANN001
-    cases = with_codes(make(rng))
+@pytest.mark.parametrize("kind", ["random", "corners", "small"])
+def test_against_gfloat(kind: str, rng: np.random.Generator) -> None:
+    makers = {"random": partial(random_cases, count=100_000), "corners": corner_cases, "small": small_cases}
+    cases = with_codes(makers[kind](rng))
     wrong = np.flatnonzero(codes(cases) != cases["code"])
     assert not len(wrong), cases[wrong[0]]
 
@@ -46,7 +49,7 @@ def test_stochastic_is_unbiased() -> None:
     for remainder in range(256):
         value = (0x81 << 8) + remainder  # 8 bits of significand, and 8 below
         found = round_to(BF16, value, 0, Rounding.STOCHASTIC, random=np.arange(256))
-        assert (found - found.min()).sum() == (remainder if remainder else 0)
+        assert (found - found.min()).sum() == (remainder or 0)
         assert found[0] == round_to(BF16, value, 0, Rounding.TOWARD_ZERO)
 
 
@@ -92,4 +95,4 @@ def test_random_period() -> None:
 
     assert power(PERIOD) == 1
     assert all(power(PERIOD // factor) != 1 for factor in (3, 5, 17, 257, 65537))
-    assert 3 * 5 * 17 * 257 * 65537 == PERIOD
+    assert PERIOD == 3 * 5 * 17 * 257 * 65537

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cleave.numerics.slices import PRECISIONS, accumulator_bits, error_bound, multiply, passes, split
+from cleave.numerics.slices import PRECISIONS, Sliced, accumulator_bits, error_bound, multiply, passes, split
 from tb.numerics.references import exact, powers
 
 by_count = pytest.mark.parametrize("count", PRECISIONS.values(), ids=[f"{bits} bits" for bits in PRECISIONS])
@@ -70,6 +70,19 @@ def test_slices_are_the_value(count: int, rng: np.random.Generator) -> None:
         assert rounded.max() > 127 * limit or rounded.min() < -128 * limit or np.abs(row).max() > 2.0 ** (exponent - 1)
 
 
+@by_count
+def test_wide_digits(count: int) -> None:
+    """Where the top half percent of a binade begins, no digit is more than 127."""
+    largest = 127 * (256**count // 255)
+    for units in (largest - 1, largest, largest + 1, largest + 0.5, 2 ** (8 * count - 1) - 1):
+        for sign in (1, -1):
+            value = np.array([[sign * units]])
+            found = split(value, count, 1)
+            held = sum(found.slices[i].astype(object) * 256 ** (count - 1 - i) for i in range(count))
+            weight = powers(found.exponents - 8 * count + 1)
+            assert abs(held * weight - exact(value)).item() <= weight.item() / 2
+
+
 def test_integers_are_exact(rng: np.random.Generator) -> None:
     """INT16 up to 32639 is split without rounding, and three slices and all values of INT16, too."""
     a = rng.integers(-32768, 32640, (3, 40)).astype(np.int16)
@@ -88,13 +101,11 @@ def test_passes() -> None:
 
 @by_count
 def test_accumulator_bits(count: int) -> None:
-    """The worst operands fill the accumulator; K = 4096 leaves room in 48 bits."""
-    worst = np.full((1, 512), -(256**count // 255) * 128.0)
+    """The worst slices fill the accumulator; K = 4096 leaves room in 48 bits."""
     assert accumulator_bits(count, 4096) <= 48
-    moving = split(worst, count, 1)
-    total = multiply(moving, split(worst.T, count, 0)).integers.item()
-    assert (moving.slices == -128).all() or total
-    assert total < 1 << accumulator_bits(count, 512) - 1
+    worst = np.full((count, 1, 512), -128, np.int8)
+    total = multiply(Sliced(worst, np.zeros(1, int)), Sliced(worst.swapaxes(1, 2), np.zeros(1, int))).integers.item()
+    assert 1 << accumulator_bits(count, 512) - 2 <= total < 1 << accumulator_bits(count, 512) - 1
 
 
 def test_error_bound() -> None:

@@ -1,0 +1,148 @@
+"""Each part of the numerics, broken once on purpose: the test that watches it must fail."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cleave.numerics import (
+    accumulate,
+    block_quantiser,
+    decode,
+    formats,
+    normalise,
+    quantise,
+    random_bits,
+    rounder,
+    rounding,
+    slices,
+)
+from cleave.numerics.formats import OPERANDS
+from cleave.numerics.quantise import ScaleRule
+from cleave.numerics.rounder import Rounder
+from tb.gates.test_mutations import mutate
+from tb.numerics import test_accumulate, test_block_quantiser, test_formats, test_quantise, test_rounding, test_slices
+from tb.numerics.cases import corner_cases, random_cases, with_codes
+from tb.numerics.test_rounder import simulated
+
+Proof = Callable[[], object]
+
+
+def seeded(test: Callable[..., None], *arguments: Any) -> Proof:
+    return lambda: test(*arguments, rng=np.random.default_rng(1))
+
+
+def rounder_is_right() -> None:
+    rng = np.random.default_rng(1)
+    cases = with_codes(np.concatenate([random_cases(rng, 500), rng.choice(corner_cases(rng), 500)]))
+    assert simulated(Rounder(48), cases) == cases["code"].tolist()
+
+
+decoder = test_formats.test_decoder
+floor_rule = seeded(test_quantise.test_against_gfloat, OPERANDS["mxfp6"], ScaleRule.FLOOR)
+up_rule = seeded(test_quantise.test_against_gfloat, OPERANDS["mxint8"], ScaleRule.UP)
+codes = seeded(test_quantise.test_codes_against_ml_dtypes, OPERANDS["mxfp4"])
+nans = partial(test_quantise.test_infinity_and_nan, OPERANDS["mxfp4"], np.nan)
+products = seeded(test_accumulate.test_against_fractions, "mxint8:mxfp4", 30)
+below_the_unit = seeded(test_accumulate.test_fractions, "mxint8:mxfp4")
+poisoned = seeded(test_accumulate.test_nan_scales)
+definition = seeded(test_rounding.test_against_gfloat, "random")
+nearly = partial(test_slices.test_bound_is_nearly_reached, 2)
+bound = seeded(test_slices.test_bound_holds, 2, "float32")
+blocks = seeded(test_block_quantiser.test_against_numpy, 4, 0.3)
+stochastic_blocks = seeded(test_block_quantiser.test_modes, 8)
+shift_register = partial(test_block_quantiser.test_random_bits, 3)
+numbers = partial(test_rounding.test_random_numbers, 0x80000000)
+
+MUTATIONS: list[tuple[Any, str, str, Proof]] = [
+    # where, what stands there, what takes its place, the test
+    (formats.product_bits, ".bit_length() + 1", ".bit_length()", test_formats.test_product_bits),
+    (formats.parse_operands, "names[-1]", "names[0]", test_formats.test_parse),
+    (decode.ElementDecoder, "code.as_signed()", "code", decoder),
+    (decode._float, "exponent.any()", "Const(1, 1)", decoder),
+    (decode._float, "Const(0, field - 1)", "Const(0, field)", decoder),
+    (decode._float, "Mux(sign, -magnitude, magnitude)", "magnitude", decoder),
+    (quantise._exponents, "exponent - 1 - operand", "exponent - operand", floor_rule),
+    (quantise._exponents, "(significand > limit)", "(significand >= limit)", up_rule),
+    (quantise._exponents, "np.clip(np.where(largest > 0", "np.clip(np.where(largest >= 0", test_quantise.test_scales_stay_in_range),
+    (quantise.encode_elements, "np.rint(", "np.floor(", floor_rule),
+    (quantise.encode_elements, "target.min_exponent)", "target.min_exponent - 1)", codes),
+    (quantise.encode_elements, "np.signbit(values)", "(values < 0)", codes),
+    (quantise.quantise, "np.abs(np.where(finite, blocks, 0))", "np.where(finite, blocks, 0)", floor_rule),
+    (quantise.quantise, "poisoned = ~finite.all(-1)", "poisoned = np.isinf(blocks).any(-1)", nans),
+    (quantise.quantise, "np.ldexp(ratios, shift)", "ratios", up_rule),
+    (accumulate.anchors, ".max(", ".min(", seeded(test_accumulate.test_anchors_and_exponents)),
+    (accumulate.accumulate, "np.clip(row_shift[:, None] + column_shift", "np.clip(row_shift[:, None]", products),
+    (accumulate.accumulate, "start // blocks[1]", "0", products),
+    (accumulate.accumulate, "dot << fraction >>", "dot + 1 << fraction >>", products),
+    (accumulate.fraction_bits, "np.minimum(-exponent,", "np.minimum(1 - exponent,", below_the_unit),
+    (accumulate.fraction_bits, "moving.magnitude * (np.abs", "2 * moving.magnitude * (np.abs", below_the_unit),
+    (accumulate._poisoned, "logical_or", "logical_and", poisoned),
+    (accumulate._exact_integers, "- E8M0.bias", "- E8M0.bias + 1", products),
+    (rounding.round_to, "inexact | (quotient & 1 == 1)", "inexact", definition),
+    (rounding.round_to, "remainder + noise >= 2 * half", "remainder + noise > 2 * half", definition),
+    (rounding.round_to, "beyond | (code > largest)", "beyond", definition),
+    (rounding.round_to, "(negative if target.kind is Kind.INTEGER else 0)", "0", definition),
+    (rounding._divide, "magnitude & ((np.int64(1) << right) - 1) != 0", "magnitude < 0", definition),
+    (rounding.random_numbers, "size = min((STATE_BITS - max(TAPS)) * stride", "size = min(STATE_BITS * stride", numbers),
+    (slices._units, "np.rint", "np.floor", seeded(test_slices.test_slices_are_the_value, 2)),
+    (slices.split, "127 * (256**count", "128 * (256**count", partial(test_slices.test_wide_digits, 2)),
+    (slices.split, "(units - digit) >> 8", "units >> 8", bound),
+    (slices.passes, "i + j < count]", "i + j < count - 1]", bound),
+    (slices.multiply, "<< step.shift", "<< 8", bound),
+    (slices.error_bound, "2 * unit", "unit", nearly),
+    (slices.accumulator_bits, ".bit_length() + 1", ".bit_length()", partial(test_slices.test_accumulator_bits, 2)),
+    (normalise.Normaliser, "~magnitude[-step:].any()", "~magnitude[-step - 1 :].any()", rounder_is_right),
+    (normalise.Normaliser, "magnitude[: max(bits - self.width, 0)].any()", "0", rounder_is_right),
+    (normalise.Normaliser, "Mux(magnitude[-1], leading, -(1 << LEADING_BITS - 1))", "leading", rounder_is_right),
+    (normalise.Normaliser, "-self.sum, self.sum", "~self.sum, self.sum", rounder_is_right),
+    (rounder._shift_right, "sticky | (amount[level]", "Const(0, 1) | (amount[level]", rounder_is_right),
+    (rounder.Packer, "guard & (rest | quotient[0])", "guard & rest", rounder_is_right),
+    (rounder.Packer, "guard & (rest | quotient[0])", "guard", rounder_is_right),
+    (rounder.Packer, "lost | self.normalised.sticky", "lost", rounder_is_right),
+    (rounder.Packer, "(remainder + random)[RANDOM_BITS]", "remainder > random", rounder_is_right),
+    (rounder.Packer, "above > span", "above >= span", rounder_is_right),
+    (rounder.Packer, "Mux(above < 0, 0, above)", "above", rounder_is_right),
+    (rounder.Packer, "Mux(below > self.width, self.width, below)", "below", rounder_is_right),
+    (rounder._limited, "state.beyond | ", "", rounder_is_right),
+    (rounder._limited, "total > largest", "total >= largest", rounder_is_right),
+    (rounder._limited, "state.wanted.saturate | ", "", rounder_is_right),
+    (rounder._limited, "(state.negative if is_integer else 0)", "0", rounder_is_right),
+    (rounder._limited, "target.nan_code or 0", "0", rounder_is_right),
+    (rounder.Rounder, "m.d.sync += held.eq(asked)", "m.d.comb += held.eq(asked)", rounder_is_right),
+    (block_quantiser.BlockScaler, "Mux(best > word_reach", "Mux(best < word_reach", blocks),
+    (block_quantiser.BlockScaler, "best.eq(least)", "best.eq(reach)", blocks),
+    (block_quantiser.BlockScaler, "any_poisoned.eq(0)", "any_poisoned.eq(poisoned)", blocks),
+    (block_quantiser.BlockScaler, "with m.If(~value.poisoned)", "with m.If(1)", blocks),
+    (block_quantiser.BlockScaler, "(~waiting | take_over)", "1", blocks),
+    (block_quantiser.BlockScaler, "current & buffer.r_rdy", "buffer.r_rdy", blocks),
+    (block_quantiser.BlockScaler, "Mux(held.significand[-1], ", "Mux(1, ", blocks),
+    (block_quantiser.BlockScaler, "offset.eq(exponent + step)", "offset.eq(exponent)", blocks),
+    (block_quantiser.BlockScaler, "& value.sticky", "& 0", blocks),
+    (block_quantiser.BlockScaler, "wanted < -E8M0.bias, -E8M0.bias", "wanted < -E8M0.bias, 1 - E8M0.bias", blocks),
+    (block_quantiser._largest, "a > b", "a < b", blocks),
+    (block_quantiser.BlockQuantiser, "scaler.o.valid & move", "move", stochastic_blocks),
+    (random_bits.RandomBits, "Mux(self.seed == 0, 1, self.seed)", "self.seed", shift_register),
+    (random_bits.RandomBits, "sequence[-STATE_BITS:]", "sequence[8:][:STATE_BITS]", shift_register),
+]
+
+
+@pytest.mark.parametrize(
+    ("where", "old", "new", "proof"), MUTATIONS, ids=[f"{m[0].__name__}: {m[1]} > {m[2]}"[:90] for m in MUTATIONS]
+)
+def test_break_is_caught(where: Any, old: str, new: str, proof: Proof, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutate(where, old, new, monkeypatch)
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        proof()
+
+
+def test_everything_is_broken() -> None:
+    """The list leaves no function and no component out; methods count as their class, and `encode_elements`' users as it."""
+    broken = {mutation[0].__name__ for mutation in MUTATIONS}
+    modules = [accumulate, block_quantiser, decode, formats, normalise, quantise, random_bits, rounder, rounding, slices]
+    named = {name for module in modules for name in module.__all__ if callable(getattr(module, name))}
+    data = {"Format", "Operand", "Kind", "Specials", "Rounding", "ScaleRule", "Pass", "Quantised", "Sliced", "Accumulators"}
+    layouts = {"normalised_layout", "format_layout", "block_layout", "significand_bits"}
+    assert named - data - layouts - broken == {"exact_product"}  # through `_exact_integers`
