@@ -153,9 +153,9 @@ MUTATIONS = [
     Mutation("array/seam.py", "negative products shifted without their sign", SCALED_SEAM,
              "Cat(below, self.product).as_signed() >> shift",
              "Cat(below, self.product) >> shift"),
-    Mutation("array/seam.py", "the drain sees both halves of the accumulators", SEAM,
-             "drained_half[half].eq(drain)",
-             "drained_half[half].eq(self.drain)"),
+    Mutation("array/slab.py", "the drain sees both halves of the accumulators", ARRAY,
+             "Cat(~answered.address[0], answered.address[0])",
+             "Cat(1, 1)"),
     # Sequencers.
     Mutation("engine/sequencer.py", "a tile is loaded one cycle early", SEQUENCER,
              "can_load = loading <= head.offset",

@@ -2,7 +2,7 @@
 
 import cocotb
 from cocotb.handle import HierarchyObject
-from cocotb.triggers import FallingEdge
+from cocotb.triggers import FallingEdge, Timer
 
 from cleave.array.tokens import row_layout
 from tb.array.drive import ARRAY, CONFIG, begin, signed, token
@@ -24,7 +24,7 @@ async def rows(dut: HierarchyObject) -> None:
     memory: dict[int, int] = {}
     line = [IDLE, IDLE, IDLE]  # the tokens at read, add and write
     total = None
-    drained = 0
+    drained, asked = 0, None  # what the drain read in the cycle before, and where
     recent: list[int] = []
     waiting = held = 0  # the column's distances
     for cycle in range(4000):
@@ -48,6 +48,7 @@ async def rows(dut: HierarchyObject) -> None:
         dut.from_north.value = north % 2**BITS
         dut.drain.value = int(drain is not None)
         dut.drain_address.value = drain if drain is not None else 0
+        dut.drained_half.value = 0 if asked is None else 1 << asked % 2
 
         scaled = product
         if CONFIG.block_scales:
@@ -62,9 +63,11 @@ async def rows(dut: HierarchyObject) -> None:
         if write["write"]:
             assert total is not None
             memory[write["address"]] = total  # visible to reads of the next cycle
-        drained = memory[drain] if drain is not None else 0
+        expected = 0 if asked is None else drained
+        drained, asked = memory[drain] if drain is not None else 0, drain
+        await Timer(1, unit="ns")
+        assert signed(dut.drained) == expected, cycle
         await FallingEdge(dut.clk)
         total = wrapped(due)
         assert signed(dut.to_south) == total, cycle
-        assert signed(dut.drained) == drained, cycle
     assert len(memory) == CONFIG.accumulator_depth

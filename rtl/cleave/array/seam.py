@@ -43,8 +43,8 @@ class Seam(wiring.Component):
         The row's token, a cycle apart.
     drain : In(1), drain_address : In(...)
         Read for the drain; not while `read` accumulates a row of the same parity (an assertion says so).
-    drained : Out(signed(accumulator_bits))
-        The drain's word, one cycle after `drain`; 0 in every other cycle.
+    drained_half : In(2), drained : Out(signed(accumulator_bits))
+        Halves, even and odd, that the drain read in the cycle before, one or none; the drain's word from there, or 0.
     distance : In(8), distance_write : In(1)
         With `block_scales`: how far the column's next block is below the column's anchor, as a power of 2.
     """
@@ -61,6 +61,7 @@ class Seam(wiring.Component):
             "write": In(row),
             "drain": In(1),
             "drain_address": In(bits_for(config.accumulator_depth)),
+            "drained_half": In(2),
             "drained": Out(signed(config.accumulator_bits)),
         } | ({"distance": In(OPERAND_BITS), "distance_write": In(1)} if config.block_scales else {}))
 
@@ -71,7 +72,6 @@ class Seam(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         bits = self.config.accumulator_bits
-        drained_half = Signal(2)  # the half that the drain read in the cycle before, if any
         accumulators = []
         for half, name in enumerate(["even", "odd"]):
             m.submodules[name] = bank = share(platform, Ram1r1w(self.config.accumulator_depth // 2, bits))
@@ -84,11 +84,11 @@ class Seam(wiring.Component):
                 bank.write.address.eq(self.write.address >> 1),
                 bank.write.data.eq(self.to_south),
             ]
-            m.d.sync += [drained_half[half].eq(drain), Assert(~(accumulate & drain), "drain collides with a pass")]
+            m.d.sync += Assert(~(accumulate & drain), "drain collides with a pass")
             accumulators.append(bank.read.data)
 
         even, odd = accumulators
-        gate = drained_half[0].replicate(bits), drained_half[1].replicate(bits)
+        gate = [self.drained_half[half].replicate(bits) for half in (0, 1)]
         m.d.comb += self.drained.eq((even & gate[0]) | (odd & gate[1]))
 
         above = self.from_north & self.add.fused.replicate(bits)

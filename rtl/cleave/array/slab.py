@@ -312,9 +312,15 @@ class Slab(wiring.Component):
         m.d.comb += request.address.eq(port.address)
         for group, asked in enumerate(request.groups):
             m.d.comb += asked.eq(port.valid & port.ready & (port.group == group))
-        requests = ripple(m, "drain", request, config.read_columns)
-        for i, request in enumerate(requests):
+        requests = ripple(m, "drain", request, config.read_columns + MEMORY_LATENCY)
+        for i in range(config.read_columns):
+            asked, answered = requests[i], requests[i + MEMORY_LATENCY]
+            half = Cat(~answered.address[0], answered.address[0])
             members = [(group, seams_of[i]) for group, seams_of in enumerate(groups) if i < len(seams_of)]
             for group, seam in members:
-                m.d.comb += [seam.drain.eq(request.groups[group]), seam.drain_address.eq(request.address)]
+                m.d.comb += [
+                    seam.drain.eq(asked.groups[group]),
+                    seam.drain_address.eq(asked.address),
+                    seam.drained_half.eq(half & answered.groups[group].replicate(2)),
+                ]
             m.d.comb += port.data[i].eq(reduce(or_, (seam.drained for _, seam in members)))

@@ -1,6 +1,6 @@
 """The dispatcher: it checks each fetched instruction's form and puts it into the queues of its units, in order."""
 
-from amaranth.hdl import Cat, Elaboratable, Module, Signal
+from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,7 +8,7 @@ from ..config import EngineConfig
 from .fetch import FETCHED
 from .isa import FIELDS, Error, Opcode, Unit
 from .ports import Failure, command_layout, instruction_layout
-from .sequencer import matmul_layout
+from .sequencer import limits, matmul_layout
 
 PARTNERS_OF_SLABS = 1 << Unit.LOAD | 1 << Unit.DRAIN
 """Units that a slab exchanges tokens with."""
@@ -82,9 +82,10 @@ class Dispatcher(wiring.Component):
         for port, opcode in [(self.load, Opcode.LOAD), (self.drain, Opcode.DRAIN)]:
             m.d.comb += [port.p.instruction.eq(views[opcode]), port.p.index.eq(self.i.p.index)]
         matmul = views[Opcode.MATMUL]
+        fitted = {name: Mux(matmul[name] < limit, matmul[name], limit) for name, limit in limits(self.config).items()}
         for s, port in enumerate(self.slabs):
             same = [name for name in port.p.shape().members if name in matmul.shape().members]
-            m.d.comb += [getattr(port.p, name).eq(getattr(matmul, name)) for name in same]
+            m.d.comb += [getattr(port.p, name).eq(fitted[name] if name in fitted else matmul[name]) for name in same]
             m.d.comb += [
                 port.p.offset.eq(s - matmul.first),
                 port.p.below.eq(matmul.first + matmul.count - 1 - s),

@@ -38,20 +38,30 @@ def _cause(counter: Counter) -> Const:
     return Const(counter - Counter.STALL_PARTITION, CAUSE_BITS)
 
 
+def limits(config: EngineConfig) -> dict[str, int]:
+    """Give the most that a field of a MATMUL may be in a queue: the first value with which a pass would leave its bank."""
+    depths = {
+        "moving": config.moving_depth, "stationary": config.stationary_depth, "accumulator": config.accumulator_depth,
+    }  # fmt: skip
+    steps = {f"{bank}_step": depth for bank, depth in depths.items()}
+    return depths | steps | {"rows": min(config.moving_depth, config.accumulator_depth) + 1}
+
+
 def matmul_layout(config: EngineConfig) -> data.StructLayout:
     """A MATMUL in a slab's queue: the instruction's fields, and this slab's place in the partition."""
     slabs = bits_for(config.array.slabs)
+    width = {name: bits_for(limit + 1) for name, limit in limits(config).items()}
     return data.StructLayout({
         "offset": slabs,  # slabs of the partition above this one; 0 leads
         "below": slabs,
-        "rows": 16,
+        "rows": width["rows"],
         "passes": 16,
-        "moving": 16,
-        "moving_step": 16,
-        "stationary": 16,
-        "stationary_step": 16,
-        "accumulator": 16,
-        "accumulator_step": 16,
+        "moving": width["moving"],
+        "moving_step": width["moving_step"],
+        "stationary": width["stationary"],
+        "stationary_step": width["stationary_step"],
+        "accumulator": width["accumulator"],
+        "accumulator_step": width["accumulator_step"],
         "accumulate_first": 1,
         "accumulate_rest": 1,
         "row_macs": ROW_MACS_BITS,
@@ -77,7 +87,7 @@ class Decision(wiring.Signature):
             "load": Out(1),
             "start": Out(1),
             "last": Out(1),  # with `start`: the instruction's last pass
-            "rows": Out(16),
+            "rows": Out(matmul_layout(config)["rows"].shape),
             "tail": Out(bits_for(config.accumulator_depth)),  # the pass's last accumulator row
             "cause": Out(CAUSE_BITS),  # why it does not stream
         })
@@ -134,7 +144,9 @@ class Sequencer(wiring.Component):
 
         # The pass at hand. Addresses have a bit more than the instruction's, so that a sum past the end is seen.
         first = Signal(init=1)
-        layout = data.StructLayout({"left": 16, "moving": 17, "stationary": 17, "accumulator": 17})
+        layout = data.StructLayout(
+            {"left": 16} | {name: len(head[name]) + 1 for name in ("moving", "stationary", "accumulator")}
+        )
         begun, current = Signal(layout), Signal(layout)
         with m.If(first):
             m.d.comb += [
@@ -151,7 +163,7 @@ class Sequencer(wiring.Component):
         # When the next load and the next start may be decided here: cycles from now, as a leader. `free` goes on counting
         # for QUIET cycles more, to know how long ago the last row was.
         loading = Signal(range(array.load_cycles + array.slabs))
-        free = Signal(range(2**16 + array.slabs + QUIET))
+        free = Signal(range(limits(config)["rows"] + array.slabs + QUIET))
         tail = Signal(bits_for(config.accumulator_depth))
 
         # A row of the last pass that is still on its way to the accumulators must not be read again.
