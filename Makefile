@@ -3,6 +3,7 @@
 #   make test                    all tests;  make test PYTEST="-k seam -x"  passes options on
 #   make lint                    ruff, pyright, and whether docs/isa.md is up to date
 #   make bench-array bench-sim   utilisation of the array, speed of the simulator
+#   make report-cells            area and delay on standard cells, into docs/area.md; with LIBERTY=FILE into out/
 #   make numbers                 measures both and the main job, and writes README.md and docs/results.md
 #   make verilog CONFIG=large    Verilog into out/
 #   make mutate                  deliberate breaks of the design, and the tests that notice each
@@ -15,7 +16,7 @@ BIN := .venv/bin
 READY := .venv/complete
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench-sim bench-array mutate numbers verilog docs train lock clean
+.PHONY: help setup run test lint bench-sim bench-array report-cells mutate numbers verilog docs train lock clean
 
 help:
 	@sed -n '1,/^[^#]/s/^# \{0,1\}//p' Makefile
@@ -41,6 +42,10 @@ bench-sim: $(READY)
 
 bench-array: $(READY)
 	@$(BIN)/python scripts/bench_array.py
+
+report-cells: $(READY)
+	@mkdir -p out
+	@$(BIN)/python scripts/report_cells.py $(LIBERTY) $(if $(LIBERTY),--page out/area.md)
 
 mutate: $(READY)
 	@$(BIN)/python scripts/mutate.py

@@ -48,8 +48,8 @@ def output_file(_context: click.Context, _option: click.Parameter, path: Path | 
     return path
 
 
-def array_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --config and what overrides it; the command gets a `config`."""
+def array_options(command: Callable[..., None], *, cell: str | None = None) -> Callable[..., None]:
+    """Add --config and what overrides it; the command gets a `config`, of cells of the kind `cell` unless told otherwise."""
 
     @functools.wraps(command)
     def wrapper(*, config: str, **arguments: Any) -> None:  # noqa: ANN401  as click gives them
@@ -60,7 +60,9 @@ def array_options(command: Callable[..., None]) -> Callable[..., None]:
             raise BadInputError(str(error)) from error
         command(config=loaded, **arguments)
 
-    wrapper = click.option("--cell", type=click.Choice(CELLS), help="Override: kind of cell.")(wrapper)
+    wrapper = click.option(
+        "--cell", type=click.Choice(CELLS), default=cell, show_default=cell is not None, help="Override: kind of cell."
+    )(wrapper)
     for name, meaning in [
         ("multiply-stages", "pipeline registers between multipliers and sums"),
         ("load-rows", "stationary rows written per cycle and slab"),
@@ -194,6 +196,41 @@ def run(config: "EngineConfig", limit: int | None, json_path: Path | None, backe
         run_digits(config, backend=backend, limit=limit, json_path=json_path, console=Console())
     except MismatchError as error:
         raise click.ClickException(f"FAIL {error}") from error
+
+
+@cli.group(cls=Commands)
+def report() -> None:
+    """Measure what the hardware comes to."""
+
+
+@report.command()
+@click.option(
+    "--liberty", type=File, multiple=True, required=True, metavar="LIB",
+    help="Liberty file, .lib or .lib.gz; several are one library.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with units in the key names.")
+@functools.partial(array_options, cell="gates")
+def area(config: "EngineConfig", *, liberty: tuple[Path, ...], as_json: bool) -> None:
+    """Synthesise cells, blocks and the array, split and monolithic, on a standard-cell library."""
+    from .report.area import Workers, area_report  # noqa: PLC0415
+    from .report.liberty import LibraryError, open_library  # noqa: PLC0415
+    from .report.tools import SynthesisError  # noqa: PLC0415
+
+    if config.array.cell == "ecp5":
+        raise BadInputError("cell must be one of gates, portable, textbook on standard cells, not 'ecp5'")
+    try:
+        with working(f"{config.name}: synthesising"), open_library(*liberty) as library, Workers() as workers:
+            values = area_report(config, library, workers)
+    except (LibraryError, SynthesisError) as error:
+        raise BadInputError(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(values, indent=2))
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    from .report.tables import show  # noqa: PLC0415
+
+    show(values, Console())
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from .liberty import Library
 from .synthesis import BOOTH, PLAIN, RECIPE
 from .tools import versions
 
-__all__ = ["Workers", "conditions", "cells_report", "blocks_report", "array_report", "textbook"]
+__all__ = ["Workers", "area_report", "conditions", "cells_report", "blocks_report", "array_report", "textbook"]
 
 Result = TypeVar("Result")
 
@@ -39,16 +39,23 @@ class Workers:
         return future
 
 
+def area_report(config: EngineConfig, library: Library, workers: Workers) -> dict[str, Any]:
+    """Give all of one library and one engine, as JSON takes it, with units in the names."""
+    array = array_report(config, library, workers)
+    cells, blocks = cells_report(library, workers), blocks_report(library, workers)
+    return conditions(library) | array | {"cells": cells, "blocks": blocks}
+
+
 def conditions(library: Library) -> dict[str, Any]:
     """Give what a library's numbers hold for."""
     cells = {"name": library.name, "cells": len(library.areas_um2), "hard_cells": [hard.cell for hard in hard_cells(library)]}
     return {"library": cells | {"cells_not_used": list(DONT_USE)}, "recipe": RECIPE, "tools": versions()}
 
 
-def cells_report(library: Library, workers: Workers) -> list[dict[str, Any]]:
-    """Measure every cell."""
-    futures = [workers.start(measure_cell, candidate, library) for candidate in CANDIDATES]
-    return [{"cell": candidate.name} | asdict(future.result()) for candidate, future in zip(CANDIDATES, futures, strict=True)]
+def cells_report(library: Library, workers: Workers) -> dict[str, dict[str, Any]]:
+    """Measure every cell; by its name."""
+    futures = {candidate.name: workers.start(measure_cell, candidate, library) for candidate in CANDIDATES}
+    return {name: asdict(future.result()) for name, future in futures.items()}
 
 
 def blocks_report(library: Library, workers: Workers) -> list[dict[str, Any]]:

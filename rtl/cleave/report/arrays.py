@@ -6,8 +6,9 @@ hierarchy first, so that a one-slab array pays for nothing that it does not use.
 
 import re
 import tempfile
+import threading
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from ..array.array import Array
@@ -104,9 +105,9 @@ def measure_column(config: EngineConfig, library: Library, recipe: Recipe = PLAI
 def measure_array(config: EngineConfig, library: Library) -> ArrayArea:
     """Measure an engine's array without the area of its columns; with block scales, in an engine that has none."""
     if not config.block_scales:
-        return _measure(convert_one(Engine(config)), library, PARTS)
+        return _measure(_design(Engine, config), library, PARTS)
     engine = measure_array(replace(config, block_scales=False, accumulator_bits=ACCUMULATOR_BITS), library)
-    scaled = _measure(convert_one(Array(config)), library, PARTS)
+    scaled = _measure(_design(Array, config), library, PARTS)
     own = [module for module in scaled.modules if module.module != TOP]
     names = {module.module for module in own}
     return ArrayArea([*(module for module in engine.modules if module.module not in names), *own], scaled.memory_bits)
@@ -114,7 +115,21 @@ def measure_array(config: EngineConfig, library: Library) -> ArrayArea:
 
 def measure_common(config: EngineConfig, library: Library) -> ArrayArea:
     """Measure what an engine has besides the array; the multipliers of DRAIN's requantisers are Booth's."""
-    return _measure(convert_one(Engine(config)), library, COMMON, BOOTH)
+    return _measure(_design(Engine, config), library, COMMON, BOOTH)
+
+
+def _design(kind: type[Engine | Array], config: EngineConfig) -> Design:
+    """Convert an engine or an array, once for all libraries."""
+    with _converting:
+        return _convert(kind, config)
+
+
+_converting = threading.Lock()
+
+
+@lru_cache(maxsize=16)
+def _convert(kind: type[Engine | Array], config: EngineConfig) -> Design:
+    return convert_one(kind(config))
 
 
 def _measure(design: Design, library: Library, scope: dict[str, str], recipe: Recipe = PLAIN) -> ArrayArea:

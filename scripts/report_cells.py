@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""Area and delay on standard cells (`make report-cells`): all cells, blocks and arrays, on every library that is there.
+
+Writes a page of tables, and all numbers to a JSON file. The libraries are those of ../shared/pdk, or the one whose Liberty files are
+given. Status 1 if a goal is missed, 2 if there is no library.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cleave.report.area import Workers, array_report, blocks_report, cells_report, conditions
+from cleave.report.goals import ARRAYS, GOALS, applies
+from cleave.report.liberty import LibraryError, open_library
+from cleave.report.tables import Table, array_table, blocks_table, cells_table, goals_table, number
+from cleave.report.tools import SynthesisError
+
+ROOT = Path(__file__).parents[1]
+PDK = ROOT.parent / "shared/pdk"
+LIBRARIES = {"sky130hd": "sky130hd_tt.lib.gz", "SG13G2": "sg13g2_typ_*.lib.gz", "ASAP7": "asap7sc7p5t_*_TT_*.lib.gz"}
+"""Libraries and their files in PDK."""
+
+
+def libraries(liberty: list[Path]) -> dict[str, list[Path]]:
+    """Give the files of every library; say which are not there."""
+    if liberty:
+        return {liberty[0].name.split(".")[0]: liberty}
+    found = {name: sorted(PDK.glob(files)) for name, files in LIBRARIES.items()}
+    for name, files in found.items():
+        if not files:
+            print(f"{name} skipped: {PDK / LIBRARIES[name]} is not there", file=sys.stderr)
+    return {name: files for name, files in found.items() if files}
+
+
+def measure(name: str, files: list[Path], console: Console) -> dict[str, Any]:
+    """Measure everything on one library."""
+    with console.status(name) as status:
+        done = 0
+
+        def count() -> None:
+            nonlocal done
+            done += 1
+            status.update(f"{name}: {done} synthesised")
+
+        with open_library(*files) as library, Workers(count) as workers:
+            return conditions(library) | {
+                "cells": cells_report(library, workers),
+                "blocks": blocks_report(library, workers),
+                "arrays": {shape: array_report(config, library, workers) for shape, config in ARRAYS.items()},
+            }
+
+
+HEAD = """\
+# Area and delay on standard cells
+
+Written by `make report-cells`; `cleave report area --liberty LIB` gives the same for any engine and library.
+"""
+CELLS = """\
+## Cells
+
+INT8, um2 and registers per MAC, for a slab of 32 rows, from a tile of 2 x 2 cells. Every register counts: one activation, two
+stationary operands, the partial sum, the sums of pairs, the swap; and so do clock gates and the decoder of the row that is
+written. *textbook* is 8-bit operands and 32-bit sums, as most open arrays have it. *Full adders* are the library's cells;
+*FA + reg.* is the part of the area that full adders and registers alone take.
+"""
+TRIED = """\
+### What was tried
+
+Against `gates, dot 8`, the cell as it is: products in pairs, sums of pairs held, reduced-area tree, Brent-Kung adder.
+"""
+ARRAYS_TEXT = """\
+## What the split costs
+
+The split array against the monolithic array of the same cells and the textbook's array, each with its engine around it. Every
+distinct module is synthesised once and counted as often as it stands there. Constants pass through first, so the monolithic
+array has no adder for a slab above.
+
+*The array* is what splitting touches: *cells* (whole columns), *seams*, *skew* registers of operands, *sequencers* with the slabs'
+queues, *ports* that write operand banks and read accumulators, and *control*: tokens and what else a slab has, dispatcher,
+dependencies, supervisor, counters. *The engine* has LOAD, DRAIN, instruction fetch, bus and registers besides, which do the same
+work however the array is cut. Queues are made of registers and count as logic; scratchpad and accumulators are memories, and
+stand apart. The textbook's array has the smallest of its cells that was found.
+"""
+BLOCKS_TEXT = """\
+## Blocks
+
+abc redraws what it is given: prefix adders of few bits come out as one and the same.
+"""
+
+
+def page(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write the page for all libraries; goals and the arrays' parts are for the one with goals, or the first."""
+    held = next((name for name, report in reports.items() if applies(report["library"]["name"])), next(iter(reports)))
+    report = reports[held]
+    goals = ["## Goals\n", f"On {held}.\n", goals_table(GOALS, report).markdown()] if applies(report["library"]["name"]) else []
+    parts = [
+        text for shape, array in report["arrays"].items() for text in (f"### {shape}, {held}\n", array_table(array).markdown())
+    ]
+    return "\n".join([
+        HEAD, *how(reports), *goals,
+        CELLS, cells_table(reports).markdown(), TRIED, tried(reports).markdown(),
+        ARRAYS_TEXT, summary(reports).markdown(), *scaled(reports), *parts,
+        BLOCKS_TEXT, blocks_table(reports).markdown(),
+    ]).rstrip("\n") + "\n"  # fmt: skip
+
+
+def how(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say what all numbers hold for."""
+    first = next(iter(reports.values()))
+    tools, avoided = first["tools"], ", ".join(f"`{pattern}`" for pattern in first["library"]["cells_not_used"])
+    rows = []
+    for name, report in reports.items():
+        hard = ", ".join(f"`{cell}`" for cell in report["library"]["hard_cells"])
+        rows.append((name, f"`{report['library']['name']}`", hard or "none"))
+    delays = (
+        f"Delays are by OpenSTA {tools['opensta']}, of the mapped netlist before layout, gates and pin loads without wires: of cells "
+        "between registers, with clock-to-output and setup, of blocks from inputs to outputs."
+    )
+    return [
+        Table(("library", "name in its files", "cells that take the place of the generators' gates"), rows, words=3).markdown(),
+        f"One recipe for everything, {tools['yosys']}: {first['recipe']}. Not used: {avoided}. Areas are sums of cell areas.\n",
+        (delays if tools["opensta"] else "There are no delays, as OpenSTA was not installed.") + "\n",
+    ]
+
+
+def tried(reports: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Variants of a cell, by how much they are larger and slower."""
+    base = "gates, dot 8"
+    head = ["instead", *(word for name in reports for word in (f"{name} area", "delay"))]
+    rows = []
+    for name in next(iter(reports.values()))["cells"]:
+        if name.startswith(f"{base}, ") and "stage" not in name:
+            row = [name.removeprefix(f"{base}, ")]
+            for report in reports.values():
+                this, that = report["cells"][name], report["cells"][base]
+                row += [change(this[key], that[key]) for key in ("um2_per_mac", "delay_ns")]
+            rows.append(tuple(row))
+    return Table(tuple(head), rows)
+
+
+def change(value: float | None, base: float | None) -> str:
+    """Write by how much a number is more."""
+    return "-" if value is None or base is None else f"{100 * (value / base - 1):+.1f} %"
+
+
+def summary(reports: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Every array on every library."""
+    head = (
+        "library", "array", "1000 um2", "um2 / MAC", "/ monolithic", "/ textbook", "engine, 1000 um2", "/ monolithic", "memory, kbit",
+    )  # fmt: skip
+    rows = [
+        (
+            name, shape, number(array["logic_um2"] / 1000), number(array["logic_um2"] / array["macs"]),
+            f"{array['split_over_monolithic']:.3f}", f"{array['split_over_textbook']:.3f} ({array['textbook_cell']})",
+            number(array["engine_logic_um2"] / 1000), f"{array['engine_split_over_monolithic']:.3f}",
+            number(array["memory_bits"] / 1000),
+        )
+        for name, report in reports.items() for shape, array in report["arrays"].items()
+    ]  # fmt: skip
+    return Table(head, rows, words=2)
+
+
+def scaled(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say what block scales cost against a monolithic array without them."""
+    lines = []
+    for name, report in reports.items():
+        arrays = report["arrays"]
+        for shape in arrays:
+            plain = arrays.get(shape.removesuffix(" with block scales"))
+            if plain is not None and plain is not arrays[shape]:
+                ratio = arrays[shape]["logic_um2"] / plain["arrays"]["monolithic"]["logic_um2"]
+                lines.append(f"On {name}, {shape} is {ratio:.3f} of a monolithic array without.")
+    return [f"{line}\n" for line in lines]
+
+
+def main() -> int:
+    """Measure, write, and say which goals are met."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("liberty", type=Path, nargs="*", help="Liberty files of one library, instead of those of ../shared/pdk")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs/area.md", help="file for the tables")
+    parser.add_argument("--json", type=Path, default=ROOT / "out/report_cells.json", help="file for all numbers")
+    arguments = parser.parse_args()
+    try:
+        reports = {name: measure(name, files, Console(stderr=True)) for name, files in libraries(arguments.liberty).items()}
+    except (LibraryError, SynthesisError) as error:
+        print(f"report-cells: {error}", file=sys.stderr)
+        return 2
+    if not reports:
+        print("report-cells: no library; LIBERTY=FILE names one", file=sys.stderr)
+        return 2
+    arguments.json.parent.mkdir(exist_ok=True)
+    arguments.json.write_text(json.dumps(reports, indent=2) + "\n")
+    arguments.page.write_text(page(reports))
+    held = [report for report in reports.values() if applies(report["library"]["name"])]
+    missed = [f"{goal.row} {goal.key}" for report in held for goal in GOALS if goal.missed(report)]
+    goals = f"{len(GOALS) * len(held) - len(missed)} of {len(GOALS) * len(held)} goals met"
+    print(f"report-cells: {', '.join(reports)}; {goals}" + (f"; missed: {', '.join(missed)}" if missed else ""))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
