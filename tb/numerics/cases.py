@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cleave.numerics.formats import TARGETS, Format, Kind
+from cleave.numerics.formats import TARGETS, Format
 from cleave.numerics.rounding import Rounding
 from tb.numerics.compiled import CASE
 from tb.numerics.references import decode, rounded
@@ -35,32 +35,55 @@ def corner_cases(rng: np.random.Generator) -> NDArray[np.void]:
     """Around every number of a small format, and around the ends and the middle of a large one: itself, ties, and next to them."""
     parts = []
     for number, target in enumerate(TARGETS):
-        sums, exponents = zip(*_neighbourhood(target), strict=True)
-        part = np.zeros((len(sums), len(Rounding), 2), CASE)
-        part["sum"], part["exponent"] = np.array(sums)[:, None, None], np.array(exponents)[:, None, None]
-        part["target"], part["mode"], part["saturate"] = number, np.arange(len(Rounding))[:, None], [0, 1]
-        parts.append(part.ravel())
-    cases = np.concatenate(parts)
+        largest, normal = target.largest_code, 1 << target.mantissa_bits
+        near = np.concatenate([np.arange(5), normal + np.arange(-2, 3), largest // 2 + np.arange(5), largest - np.arange(5)])
+        codes = np.arange(largest + 1) if target.bits <= 8 else near
+        around = (np.arange(-2, 5)[:, None] * 0.5 + np.array([-1, 0, 1]) * LEAST).ravel()
+        parts.append(_everyway(number, *_beside(target, codes, around)))
+    return _with_random(rng, np.concatenate(parts))
+
+
+def extreme_cases(rng: np.random.Generator) -> NDArray[np.void]:
+    """The ends of what goes in and of what comes out, and ties of all widths with a one more or less in the lowest of 48 bits."""
+    ends = [(0, 0), (0, 511), (0, -512), (-(2**47), 464), (2**47 - 1, 464), (1, -512), (-1, -512), (1, 511), (-1, 511)]
+    ties = [((3 << 45) + (1 << 45 - target.mantissa_bits) + one, -44) for target in TARGETS for one in (-1, 0, 1)]
+    for target in TARGETS:
+        fraction, exponent = np.frexp(decode(target, target.largest_code))
+        ends += [(sign * int(fraction * 2**24), int(exponent) - 24) for sign in (1, -1)]
+    sums, exponents = np.array(ends + ties).T
+    return _with_random(rng, np.concatenate([_everyway(number, sums, exponents) for number in range(len(TARGETS))]))
+
+
+def code_cases(rng: np.random.Generator, target: Format) -> NDArray[np.void]:
+    """Every number of a format, the tie above it, and just beside that."""
+    sums, exponents = _beside(target, np.arange(target.largest_code + 1), np.array([0, 0.5 - LEAST, 0.5, 0.5 + LEAST]))
+    return _with_random(rng, _everyway(TARGETS.index(target), sums, exponents))
+
+
+LEAST = 2.0**-12
+"""Distance from a tie, in steps of the format."""
+
+
+def _beside(target: Format, codes: NDArray[np.integer], distances: NDArray[np.float64]) -> tuple[NDArray[np.int64], ...]:
+    """Give the numbers of the codes plus distances in steps, and the negatives, as sums and exponents."""
+    values = decode(target, codes)
+    step = np.maximum(np.frexp(values)[1] - 1, target.min_exponent) - target.mantissa_bits
+    sums = (np.ldexp(values, -step)[:, None] + distances) / LEAST
+    exponents = np.broadcast_to(step[:, None] + int(np.log2(LEAST)), sums.shape)
+    return np.concatenate([sums, -sums]).astype(np.int64).ravel(), np.concatenate([exponents, exponents]).ravel()
+
+
+def _everyway(number: int, sums: NDArray[np.int64], exponents: NDArray[np.int64]) -> NDArray[np.void]:
+    """Ask for each of the sums in every mode, with and without saturation."""
+    cases = np.zeros((*sums.shape, len(Rounding), 2), CASE)
+    cases["sum"], cases["exponent"] = sums[..., None, None], exponents[..., None, None]
+    cases["target"], cases["mode"], cases["saturate"] = number, np.arange(len(Rounding))[:, None], [0, 1]
+    return cases.ravel()
+
+
+def _with_random(rng: np.random.Generator, cases: NDArray[np.void]) -> NDArray[np.void]:
     cases["random"] = rng.integers(0, 256, len(cases))
     return cases
-
-
-def _neighbourhood(target: Format) -> list[tuple[int, int]]:
-    largest = target.largest_code
-    codes = range(largest + 1) if target.bits <= 8 else [
-        *range(5), *(1 << target.mantissa_bits) + np.arange(-2, 3), *(largest >> 1) + np.arange(-2, 3),
-        *range(largest - 4, largest + 1),
-    ]  # fmt: skip
-    found = [(0, 0), (0, 511), (0, -512), (-(2**47), 464), (2**47 - 1, 464), (1, -512), (-1, -512), (1, 511), (-1, 511)]
-    for value in decode(target, np.array(codes)):
-        fraction, exponent = np.frexp(value)
-        # In units of 2**-12 of a step at least: 2 steps beyond, halves of a step, and one unit to either side of them.
-        step = max(int(exponent) - 1, target.min_exponent) - target.mantissa_bits
-        middle = int(np.ldexp(fraction, exponent - step)) << 12
-        for sign in (1, -1):
-            found += [(sign * (middle + half * 2048 + near), step - 12) for half in range(-2, 5) for near in (-1, 0, 1)]
-    assert all(target.kind is Kind.INTEGER or exponent >= -512 for _, exponent in found)
-    return found
 
 
 def small_cases(rng: np.random.Generator, bits: int = 8) -> NDArray[np.void]:
@@ -70,13 +93,8 @@ def small_cases(rng: np.random.Generator, bits: int = 8) -> NDArray[np.void]:
     for number, target in enumerate(TARGETS):
         if target.bits <= 8:
             exponents = np.arange(target.step_exponent - bits - 2, target.max_exponent + 3)
-            part = np.zeros((2 * half, len(exponents), len(Rounding), 2), CASE)
-            part["sum"], part["exponent"] = np.arange(-half, half)[:, None, None, None], exponents[:, None, None]
-            part["target"], part["mode"], part["saturate"] = number, np.arange(len(Rounding))[:, None], [0, 1]
-            parts.append(part.ravel())
-    cases = np.concatenate(parts)
-    cases["random"] = rng.integers(0, 256, len(cases))
-    return cases
+            parts.append(_everyway(number, *np.meshgrid(np.arange(-half, half), exponents)))
+    return _with_random(rng, np.concatenate(parts))
 
 
 def with_codes(cases: NDArray[np.void]) -> NDArray[np.void]:

@@ -24,7 +24,7 @@ from cleave.numerics.quantise import ScaleRule
 from cleave.numerics.rounder import Rounder
 from tb.gates.test_mutations import mutate
 from tb.numerics import test_accumulate, test_block_quantiser, test_formats, test_quantise, test_rounding, test_slices
-from tb.numerics.cases import corner_cases, random_cases, with_codes
+from tb.numerics.cases import corner_cases, extreme_cases, random_cases, with_codes
 from tb.numerics.test_rounder import simulated
 
 Proof = Callable[[], object]
@@ -36,7 +36,9 @@ def seeded(test: Callable[..., None], *arguments: Any) -> Proof:
 
 def rounder_is_right() -> None:
     rng = np.random.default_rng(1)
-    cases = with_codes(np.concatenate([random_cases(rng, 500), rng.choice(corner_cases(rng), 500)]))
+    cases = np.concatenate([random_cases(rng, 200), rng.choice(corner_cases(rng), 200), rng.choice(extreme_cases(rng), 800)])
+    cases["poisoned"] |= rng.random(len(cases)) < 0.03
+    cases = with_codes(cases)
     assert simulated(Rounder(48), cases) == cases["code"].tolist()
 
 

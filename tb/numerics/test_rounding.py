@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cleave.numerics.formats import BF16, FP32, TARGETS, Format
 from cleave.numerics.rounding import RANDOM_BITS, Rounding, random_numbers, round_to
-from tb.numerics.cases import corner_cases, random_cases, small_cases, with_codes
+from tb.numerics.cases import corner_cases, extreme_cases, random_cases, small_cases, with_codes
 
 PERIOD = 2**32 - 1
 
@@ -28,10 +28,10 @@ def codes(cases: NDArray[np.void]) -> NDArray[np.uint32]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["random", "corners", "small"])
+@pytest.mark.parametrize("kind", ["random", "corners", "extremes", "small"])
 def test_against_gfloat(kind: str, rng: np.random.Generator) -> None:
-    makers = {"random": partial(random_cases, count=100_000), "corners": corner_cases, "small": small_cases}
-    cases = with_codes(makers[kind](rng))
+    makers = {"corners": corner_cases, "extremes": extreme_cases, "small": small_cases}
+    cases = with_codes(makers.get(kind, partial(random_cases, count=100_000))(rng))
     wrong = np.flatnonzero(codes(cases) != cases["code"])
     assert not len(wrong), cases[wrong[0]]
 
