@@ -40,9 +40,11 @@ def values(quantised: Quantised) -> NDArray[np.object_]:
     return exact(decode(operand.element, quantised.codes) * step) * spread
 
 
-def check(moving: Quantised, stationary: Quantised, bits: int, terms: int, rng: np.random.Generator) -> Accumulators:
+def check(
+    moving: Quantised, stationary: Quantised, bits: int, terms: int, rng: np.random.Generator, sum_bits: int | None = None
+) -> Accumulators:
     """Compare with floor(dot product / unit), added in a random order, and with the exact sum."""
-    found = accumulate(moving, stationary, bits, terms)
+    found = accumulate(moving, stationary, bits, terms, sum_bits)
     a, b, units = values(moving), values(stationary), powers(found.exponents)
     starts = rng.permutation(range(0, a.shape[1], terms))
     down = np.vectorize(floor, otypes=[object])
@@ -63,6 +65,9 @@ def test_against_fractions(pair: str, spread: int, rng: np.random.Generator) -> 
         a = random_operand(rng, moving, 3, length, spread)
         b = transposed(random_operand(rng, stationary, 4, length, spread))
         check(a, b, bits, terms, rng)
+        found = check(a, b, bits, terms, rng, sum_bits=21)
+        assert (found.exponents >= anchors(a)[:, None] + anchors(b) + a.operand.step_exponent + b.operand.step_exponent
+                - (bits - 21)).all()  # fmt: skip
         product, poisoned = exact_product(a, b)
         assert np.array_equal(product, values(a) @ values(b)) and not poisoned.any()
 

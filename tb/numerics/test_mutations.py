@@ -81,6 +81,7 @@ MUTATIONS: list[tuple[Any, str, str, Proof]] = [
     (accumulate.accumulate, "dot << fraction >>", "dot + 1 << fraction >>", products),
     (accumulate.fraction_bits, "np.minimum(-exponent,", "np.minimum(1 - exponent,", below_the_unit),
     (accumulate.fraction_bits, "moving.magnitude * (np.abs", "2 * moving.magnitude * (np.abs", below_the_unit),
+    (accumulate.fraction_bits, "(sum_bits or product", "(None or product", products),
     (accumulate._poisoned, "logical_or", "logical_and", poisoned),
     (accumulate._exact_integers, "- E8M0.bias", "- E8M0.bias + 1", products),
     (rounding.round_to, "inexact | (quotient & 1 == 1)", "inexact", definition),

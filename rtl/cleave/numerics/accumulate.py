@@ -13,10 +13,11 @@ and these integers are added. What is below the unit is dropped from each dot pr
 not depend on order, split or schedule, and is never above the exact one, nor as much as one unit per dot product below it.
 Where nothing is shifted by more than `fraction`, the sum is exact.
 
-`fraction` is at most the bits of an accumulator above those of a dot product, so that hardware only shifts to the right, and
-small enough for the sum of a whole column never to overflow, whatever the moving operand is. That bound knows the column: its
-elements' magnitudes, each weighed with its distance from the anchor. On heavy-tailed data it leaves up to log2(dot products)
-bits more below the unit than the bound that knows only how many dot products there are.
+`fraction` is at most the bits that an accumulator has more than a slab's sum, which lies in its uppermost bits before it is
+shifted: hardware shifts to the right only, by (accumulator_bits - sum_bits - fraction) + shift. And it is small enough for the sum
+of a whole column never to overflow, whatever the moving operand is. That bound knows the column: its elements' magnitudes, each
+weighed with its distance from the anchor. On heavy-tailed data it leaves up to log2(dot products) bits more below the unit than
+the bound that knows only how many dot products there are.
 """
 
 from dataclasses import dataclass
@@ -63,7 +64,11 @@ def anchors(quantised: Quantised) -> NDArray[np.int64]:
 
 
 def fraction_bits(
-    moving: Operand, stationary: Quantised, accumulator_bits: int = ACCUMULATOR_BITS, terms: int | None = None
+    moving: Operand,
+    stationary: Quantised,
+    accumulator_bits: int = ACCUMULATOR_BITS,
+    terms: int | None = None,
+    sum_bits: int | None = None,
 ) -> NDArray[np.int64]:
     """Give how many bits the accumulators of each column have below the unit of a dot product.
 
@@ -71,7 +76,7 @@ def fraction_bits(
 
         2**fraction * m * (sum of |element| / 2**(anchor - scale)) + (dot products) < 2**(accumulator_bits - 1)
 
-    and at most accumulator_bits - product_bits(moving, stationary, terms). Parameters are those of `accumulate`.
+    and at most accumulator_bits - sum_bits. Parameters are those of `accumulate`.
 
     Raises
     ------
@@ -91,11 +96,16 @@ def fraction_bits(
     room = 2.0 ** (accumulator_bits - 1) - dots
     # Rounded up: a sum of floats may be too small by a few units in the last place, and frexp gives bound < 2**exponent.
     exponent = np.frexp(bound * (1 + 2.0**-32) / room)[1]
-    return np.minimum(-exponent, accumulator_bits - product_bits(moving, stationary.operand, terms)).astype(np.int64)
+    above = accumulator_bits - (sum_bits or product_bits(moving, stationary.operand, terms))
+    return np.minimum(-exponent, above).astype(np.int64)
 
 
 def accumulate(
-    moving: Quantised, stationary: Quantised, accumulator_bits: int = ACCUMULATOR_BITS, terms: int | None = None
+    moving: Quantised,
+    stationary: Quantised,
+    accumulator_bits: int = ACCUMULATOR_BITS,
+    terms: int | None = None,
+    sum_bits: int | None = None,
 ) -> Accumulators:
     """Multiply [row, K] by [K, column] as the array does, bit by bit.
 
@@ -107,6 +117,8 @@ def accumulate(
         Width of an accumulator, at most 64.
     terms
         Products that are added before they are shifted: the rows of a slab, at most the shorter block, which is the default.
+    sum_bits
+        Width of a slab's sum, for whatever formats it was built; as few bits as hold the dot products by default.
 
     Raises
     ------
@@ -126,7 +138,7 @@ def accumulate(
             raise ValueError(f"terms must divide {quantised.operand.name}'s blocks of {block} elements, not {terms}")
     blocks = [quantised.operand.block or length for quantised in (moving, stationary)]
     terms = terms or min(blocks)
-    fraction = fraction_bits(moving.operand, stationary, accumulator_bits, terms)
+    fraction = fraction_bits(moving.operand, stationary, accumulator_bits, terms, sum_bits)
     row, column = anchors(moving), anchors(stationary)
     total = np.zeros((len(row), len(column)), np.int64)
     for start in range(0, length, terms):

@@ -13,6 +13,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from ..hdl import share
 from .formats import E8M0, ELEMENTS, Operand
 from .normalise import EXPONENT_BITS, LEADING_BITS, Normaliser, normalised_layout, significand_bits
 from .quantise import ScaleRule
@@ -29,7 +30,7 @@ WIDTH = significand_bits(ELEMENTS)
 NORMALISED = normalised_layout(WIDTH)
 
 SLACK = 3
-"""Words that enter the buffer between a block's last one and the first that leaves it."""
+"""Words that may enter the buffer between a block's last word and the leaving of its first."""
 
 
 def block_layout() -> data.StructLayout:
@@ -58,7 +59,7 @@ class BlockScaler(wiring.Component):
     with `largest` and `emax` those of the element format in blocks, see `quantise`. Zeros and NaNs do not count; a block with
     nothing else has the least scale.
 
-    Latency BLOCK / lanes + 5 cycles from a block's first word to its first word, throughput 1 word, also from block to block.
+    Latency BLOCK / lanes + 1 cycles from a full block's first word to its first word, throughput 1 word per cycle for full blocks.
 
     Parameters
     ----------
@@ -200,7 +201,7 @@ class BlockQuantiser(wiring.Component):
 
     For the rule FLOOR and to nearest even the codes and scales are those of OCP MX 1.0, as `quantise.quantise` gives them.
 
-    Latency BLOCK / lanes + 11 cycles from a block's first word to its first word, throughput 1 word per cycle.
+    Latency BLOCK / lanes + 7 cycles from a full block's first word to its first word, throughput 1 word per cycle for full blocks.
 
     Parameters
     ----------
@@ -268,8 +269,8 @@ class BlockQuantiser(wiring.Component):
             _delayed(m, "scale", Cat(scaler.o.p.last, scaler.o.p.scale), move, Packer.LATENCY)
         )
         for lane in range(self.lanes):
-            m.submodules[f"normaliser_{lane}"] = normaliser = Normaliser(self.accumulator_bits, WIDTH)
-            m.submodules[f"packer_{lane}"] = packer = Packer(ELEMENTS)
+            normaliser, packer = share(platform, Normaliser(self.accumulator_bits, WIDTH)), share(platform, Packer(ELEMENTS))
+            m.submodules[f"normaliser_{lane}"], m.submodules[f"packer_{lane}"] = normaliser, packer
             value = self.i.p.values[lane]
             m.d.comb += [
                 normaliser.enable.eq(advance),

@@ -2,8 +2,8 @@
 
 Conversion follows OCP MX 1.0, section 6.3. A block's scale is
 
-    FLOOR:  2**(floor(log2 max) - emax)        the specification's own; the largest elements may saturate, by less than a step
-                                               or by as much as a quarter of the largest number (E2M1: 7.99 becomes 6)
+    FLOOR:  2**(floor(log2 max) - emax)        the specification's own; what is beyond the largest number saturates, which
+                                               is less than a step off for INT8, and up to a quarter for E2M1 (7.99 is 6)
     UP:     2**ceil(log2 (max / largest))      the least power of two at which nothing saturates
 
 with `max` the largest magnitude of the block, `emax` and `largest` those of the element format, limited to 2**-127 to 2**127;

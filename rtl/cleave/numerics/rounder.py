@@ -7,6 +7,7 @@ from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, s
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..hdl import share
 from .formats import TARGETS, Format, Kind, Specials
 from .normalise import EXPONENT_BITS, LEADING_BITS, Normaliser, normalised_layout, significand_bits
 from .rounding import RANDOM_BITS, Rounding
@@ -63,7 +64,7 @@ class Packer(wiring.Component):
 
     @property
     def shared_name(self) -> str:
-        return f"packer_{'_'.join(target.name for target in self.targets)}".lower()
+        return f"packer_{_names(self.targets)}"
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
@@ -187,12 +188,13 @@ class Rounder(wiring.Component):
 
     @property
     def shared_name(self) -> str:
-        return f"rounder_{self.accumulator_bits}"
+        return f"rounder_{self.accumulator_bits}_{_names(self.targets)}"
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
-        m.submodules.normaliser = normaliser = Normaliser(self.accumulator_bits, significand_bits(self.targets))
-        m.submodules.packer = packer = Packer(self.targets)
+        normaliser = share(platform, Normaliser(self.accumulator_bits, significand_bits(self.targets)))
+        packer = share(platform, Packer(self.targets))
+        m.submodules.normaliser, m.submodules.packer = normaliser, packer
         asked = Cat(self.wanted, self.random)
         for stage in range(Normaliser.LATENCY):
             held = Signal(len(asked), name=f"asked_{stage}", reset_less=True)
@@ -210,6 +212,10 @@ class Rounder(wiring.Component):
             self.code.eq(packer.code),
         ]
         return m
+
+
+def _names(targets: tuple[Format, ...]) -> str:
+    return "_".join(target.name.lower() for target in targets)
 
 
 def _shift_right(m: Module, value: Value, amount: Value) -> tuple[Value, Value]:
