@@ -16,7 +16,8 @@ def test_formats() -> None:
         is_integer = target.kind is Kind.INTEGER
         cells = [
             target.name, str(target.bits), f"{target.exponent_bits}, {target.mantissa_bits}",
-            "" if is_integer else str(target.bias), "1" if is_integer else f"2^{target.step_exponent}", f"{target.largest:g}", SPECIAL[target.specials],
+            "" if is_integer else str(target.bias), "1" if is_integer else f"2^{target.step_exponent}",
+            f"{target.largest:g}", SPECIAL[target.specials],
             f"{target.decoded_bits} bits" if target in ELEMENTS else "",
         ]  # fmt: skip
         rows.append("".join(f"| {cell} " if cell else "| " for cell in cells) + "|\n")
