@@ -1,6 +1,6 @@
 """The cell in an ECP5 FPGA: its products in MULT18X18D, with the multipliers' own registers."""
 
-from amaranth.hdl import Assert, Cat, ClockSignal, Const, Instance, Module, Signal, Value
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value
 
 from ..config import OPERAND_BITS
 from .cell import Cell
@@ -30,9 +30,9 @@ class Ecp5Cell(Cell):
     The borrow is given back as the carry of an adder that is there anyway: a cell has as many adders as products. So nothing
     is spent on unpacking, and packing is done once per column.
 
-    The first of the `multiply_stages` are the registers of both factors; the stationary one's holds it. It takes the waiting
-    operand over in the cycle after `swap`, so none may be written in the cycle of a swap (an assertion says so). `registers`
-    tells where the other stages are.
+    The first of the `multiply_stages` are the registers of both factors; `registers` tells where the others are. None has a
+    clock enable, not even the stationary factor's: the four multipliers of a DSP block share four enables, and cells that
+    swap in different cycles could not all be placed. So what is held is held beside the multiplier.
     """
 
     @property
@@ -56,9 +56,9 @@ class Ecp5Cell(Cell):
         Returns
         -------
         product : int
-            At the multiplier's output: first its own register; what is left when all others are there is in the fabric.
+            At the multiplier's output: first its own register; third one in the fabric, halfway to the adder; and what is left.
         pipeline : bool
-            In the middle of the multiplier: third.
+            In the middle of the multiplier: fourth.
         tree : list of bool
             After each level of the tree that adds the `dot` products: second, the last level before the others.
         """
@@ -66,20 +66,18 @@ class Ecp5Cell(Cell):
         left = self.config.multiply_stages - 2
         tree = [levels - level <= left for level in range(levels)]
         left -= sum(tree)
-        return max(left, 1), left > 0, tree
+        pipeline = left > 1
+        return 1 + left - pipeline, pipeline, tree
 
     def multiply(self, m: Module, platform: object, waiting: Signal) -> None:
-        swapped = Signal()
-        m.d.sync += swapped.eq(self.swap)
-        m.d.sync += Assert(~(self.swap & self.write.any()), "a stationary operand is written in the cycle of its swap")
-
+        held = self.hold(m, waiting)
         stages, pipeline, tree = self.registers
         products = []
         for i in range(self.config.dot):
             moving = Cat(BELOW, self.from_west.word_select(i, OPERAND_BITS))
-            stationary = self._factor(waiting.word_select(i, self.place_bits))
+            stationary = self._factor(held.word_select(i, self.place_bits))
             product = Signal(2 * FACTOR_BITS, name=f"product_{i}")
-            m.submodules[f"multiplier_{i}"] = multiplier(moving, stationary, product, hold=swapped, pipeline=pipeline)
+            m.submodules[f"multiplier_{i}"] = multiplier(moving, stationary, product, pipeline=pipeline)
             products.append(delay(m, f"product_{i}", product, stages - 1))
 
         for lane in range(self.config.lanes):
@@ -114,19 +112,17 @@ def add(a: Value, b: Value, carry: list[Value]) -> Value:
     return (Cat(carry, a).as_signed() + Cat(carry, b).as_signed())[len(carry) :].as_signed()
 
 
-def multiplier(a: Value, b: Value, product: Signal, *, hold: Value, pipeline: bool) -> Instance:
+def multiplier(a: Value, b: Value, product: Signal, *, pipeline: bool) -> Instance:
     """Instantiate a signed MULT18X18D with registers at its inputs, at its output and, with `pipeline`, between them.
 
-    That of `b` takes a new value in a cycle with `hold` only. Ports and parameters: Lattice, ECP5 sysDSP Usage Guide
-    (FPGA-TN-02205); see `mult18x18d.v` for their meaning.
+    Ports and parameters are those of Lattice's ECP5 sysDSP Usage Guide (FPGA-TN-02205); `mult18x18d.v` has their meaning.
     """
-    factors = {f"i_{name}{bit}": value[bit] for name, value in (("A", a), ("B", b)) for bit in range(FACTOR_BITS)}
-    registers = dict.fromkeys(["INPUTA", "INPUTB", *(["PIPELINE"] if pipeline else []), "OUTPUT"], "CE0") | {"INPUTB": "CE1"}
+    registers = ["INPUTA", "INPUTB", *(["PIPELINE"] if pipeline else []), "OUTPUT"]
     return Instance(
         "MULT18X18D",
         *(("p", f"REG_{register}_CLK", "CLK0") for register in registers),
-        *(("p", f"REG_{register}_CE", enable) for register, enable in registers.items()),
-        p_GSR="DISABLED", i_CLK0=ClockSignal(), i_CE0=Const(1), i_CE1=hold, i_RST0=Const(0),
+        p_GSR="DISABLED", i_CLK0=ClockSignal(), i_CE0=Const(1), i_RST0=Const(0),
         i_SIGNEDA=Const(1), i_SIGNEDB=Const(1), i_SOURCEA=Const(0), i_SOURCEB=Const(0),
-        **factors, **{f"o_P{bit}": product[bit] for bit in range(2 * FACTOR_BITS)},
+        **{f"i_{name}{bit}": factor[bit] for name, factor in (("A", a), ("B", b)) for bit in range(FACTOR_BITS)},
+        **{f"o_P{bit}": product[bit] for bit in range(2 * FACTOR_BITS)},
     )  # fmt: skip
