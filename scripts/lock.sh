@@ -14,7 +14,7 @@ compile() {
     .venv-lock/bin/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe \
         --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options "$@" pyproject.toml
 }
-compile --build-deps-for editable --extra test --extra lint --output-file requirements.txt
+compile --build-deps-for editable --extra test --extra fpga --extra lint --output-file requirements.txt
 compile --extra softfloat --constraint requirements.txt --output-file requirements-softfloat.txt
 compile --extra train --constraint requirements.txt --output-file requirements-train.txt
 echo "lock: requirements.txt, requirements-softfloat.txt and requirements-train.txt are written"
