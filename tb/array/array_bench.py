@@ -40,7 +40,8 @@ async def read_row(dut: HierarchyObject, slab: int, address: int) -> list[int]:
     for group in range(CONFIG.read_groups):
         getattr(dut, f"accumulators__{slab}__valid").value = 1
         getattr(dut, f"accumulators__{slab}__group").value = group
-        getattr(dut, f"accumulators__{slab}__address").value = address
+        for everywhere in range(ARRAY.slabs):
+            getattr(dut, f"accumulators__{everywhere}__address").value = address
         await FallingEdge(dut.clk)
         assert getattr(dut, f"accumulators__{slab}__ready").value
         getattr(dut, f"accumulators__{slab}__valid").value = 0

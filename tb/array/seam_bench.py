@@ -45,7 +45,7 @@ async def rows(dut: HierarchyObject) -> None:
         north = int(rng.integers(-(2**30), 2**30))
         dut.read.value, dut.add.value, dut.write.value = (token(LAYOUT, **item) for item in line)
         dut.product.value = product % 2**ARRAY.sum_bits
-        dut.from_north.value = north % 2**BITS
+        dut.from_north.value = ~north % 2**BITS
         dut.drain.value = int(drain is not None)
         dut.drain_address.value = drain if drain is not None else 0
         dut.drained_half.value = 0 if asked is None else 1 << asked % 2
@@ -69,5 +69,5 @@ async def rows(dut: HierarchyObject) -> None:
         assert signed(dut.drained) == expected, cycle
         await FallingEdge(dut.clk)
         total = wrapped(due)
-        assert signed(dut.to_south) == total, cycle
+        assert ~signed(dut.to_south) == total, cycle
     assert len(memory) == CONFIG.accumulator_depth

@@ -99,13 +99,13 @@ async def passes(dut: HierarchyObject) -> None:
                 getattr(dut, f"{name}{side}__p").value = value if chosen else 0
         north = [int(v) for v in rng.integers(-(2**24), 2**24, ARRAY.columns)]
         for c in range(ARRAY.columns):
-            getattr(dut, f"sums_from_north__{c}").value = north[c] % 2**CONFIG.accumulator_bits
+            getattr(dut, f"sums_from_north__{c}").value = ~north[c] % 2**CONFIG.accumulator_bits
             if (cycle, c) in sums:
                 product, fused, old = sums[cycle, c]
                 expected = product + (north_before[c] if fused else 0)
                 if old is not None:
                     expected += written[old, c]
-                assert signed(getattr(dut, f"sums_to_south__{c}")) == expected, (cycle, c)
+                assert ~signed(getattr(dut, f"sums_to_south__{c}")) == expected, (cycle, c)
                 written[cycle - latency - c, c] = expected
                 checked += 1
         assert dut.written.value == (cycle in signals), cycle

@@ -31,9 +31,7 @@ def random_fields(rng: Random, opcode: Opcode) -> dict[str, int]:
         fields["first"] = rng.randrange(SLABS)
         fields["count"] = rng.randint(1, SLABS - fields["first"])
         fields["rows"], fields["passes"] = rng.randint(1, 2**16 - 1), rng.randint(1, 2**16 - 1)
-        for name in MOST:
-            if rng.random() < 0.5:
-                fields[name] = rng.randint(1, MOST[name] + 1)
+        fields |= {name: rng.randint(1, most + 1) for name, most in MOST.items() if rng.random() < 0.5}
     return fields
 
 

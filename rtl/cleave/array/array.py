@@ -4,10 +4,11 @@ from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..config import EngineConfig
+from ..config import MEMORY_LATENCY, EngineConfig
 from ..engine.ports import AccumulatorRead
 from ..hdl import share
 from ..memory.ram import WritePort
+from .skew import ripple
 from .slab import Slab
 from .tokens import ROW_MACS_BITS, load_layout, start_layout, token
 
@@ -43,9 +44,12 @@ class Array(wiring.Component):
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
+        # The drain reads one slab at a time, and shows all of them the address.
+        addresses = ripple(m, "drain_address", self.accumulators[0].address, self.config.read_columns + MEMORY_LATENCY)
         north = None
         for s in range(self.config.array.slabs):
             m.submodules[f"slab_{s}"] = slab = share(platform, Slab(self.config))
+            m.d.comb += [port.eq(address) for port, address in zip(slab.drain_addresses, addresses, strict=True)]
             for name in ("load", "start", "moving", "stationary", "accumulators"):
                 connect(m, flipped(getattr(self, name)[s]), getattr(slab, name))
             for name in ("streaming", "row_macs", "started", "written", "signal", "busy"):

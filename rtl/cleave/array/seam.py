@@ -17,7 +17,7 @@ class Seam(wiring.Component):
 
     With the same row's token in `read` in cycle t - 1, `add` in cycle t and `write` in cycle t + 1::
 
-        to_south(t + 1) = (from_north(t) if fused) + scaled(t) + (accumulator[address] if accumulate)
+        ~to_south(t + 1) = (~from_north(t) if fused) + scaled(t) + (accumulator[address] if accumulate)
 
     and, if `write`, the accumulator is overwritten with it in cycle t + 1; a read of it from cycle t + 2 on sees the
     new value. Cutting the array is `fused = 0`.
@@ -25,6 +25,8 @@ class Seam(wiring.Component):
     `scaled` is the product, or with `block_scales` the product in the uppermost bits of an accumulator, shifted right by
     `add.shift` and the held distance together; what is shifted out is dropped (rounding towards minus infinity). The
     held distance is the one last written before a `read` token with `swap`.
+
+    Running sums and accumulators are kept as complements: what they are chosen by is a NOR then, the smallest of gates.
 
     The accumulators are two memories, of even and of odd rows, so that the drain can read while a pass accumulates.
 
@@ -38,7 +40,7 @@ class Seam(wiring.Component):
     product : In(signed(sum_bits))
         The slab's own dot product, which always starts from zero.
     from_north, to_south : In(signed(accumulator_bits)), Out(signed(accumulator_bits))
-        Running sum of a fused partition.
+        Running sum of a fused partition, as its complement.
     read, add, write : In(row token)
         The row's token, a cycle apart.
     drain : In(1), drain_address : In(...)
@@ -89,15 +91,15 @@ class Seam(wiring.Component):
 
         even, odd = accumulators
         gate = [self.drained_half[half].replicate(bits) for half in (0, 1)]
-        m.d.comb += self.drained.eq((even & gate[0]) | (odd & gate[1]))
+        m.d.comb += self.drained.eq((~even & gate[0]) | (~odd & gate[1]))
 
-        above = self.from_north & self.add.fused.replicate(bits)
+        above = ~self.from_north & self.add.fused.replicate(bits)
         half = self.add.address[0]
         gate = [(self.add.accumulate & chosen).replicate(bits) for chosen in (~half, half)]
-        accumulator = (even & gate[0]) | (odd & gate[1])
-        total = Signal.like(self.to_south, reset_less=True)
-        m.d.sync += total.eq(self._sum(m, platform, above.as_signed(), self._scaled(m), accumulator.as_signed()))
-        m.d.comb += self.to_south.eq(total)
+        accumulator = (~even & gate[0]) | (~odd & gate[1])
+        complement = Signal.like(self.to_south, reset_less=True)
+        m.d.sync += complement.eq(~self._sum(m, platform, above.as_signed(), self._scaled(m), accumulator.as_signed()))
+        m.d.comb += self.to_south.eq(complement)
         return m
 
     def _scaled(self, m: Module) -> Value:

@@ -24,7 +24,7 @@ def ripple(m: Module, name: str, value: data.View | Value, taps: int) -> list:
     return line
 
 
-FLAGS = ("valid", "write", "accumulate", "signal", "groups")
+FLAGS = ("valid", "write", "accumulate")
 """Fields of tokens by which something happens."""
 
 

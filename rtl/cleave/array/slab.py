@@ -23,7 +23,7 @@ from amaranth.hdl import Assert, Cat, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, PureInterface, connect, flipped
 
-from ..config import MEMORY_LATENCY, OPERAND_BITS, EngineConfig
+from ..config import MEMORY_LATENCY, OPERAND_BITS, EngineConfig, bits_for
 from ..engine.ports import AccumulatorRead
 from ..hdl import share
 from ..memory.ram import Ram1r1w, WritePort
@@ -52,11 +52,11 @@ class Slab(wiring.Component):
     load_from_north, start_from_north : In(token); load_to_south, start_to_south : Out(token)
         From and to the neighbours, within a partition.
     sums_from_north : In(accumulator_bits).array(columns), sums_to_south : Out(accumulator_bits).array(columns)
-        Running sums of a fused partition; column c's is due c cycles after column 0's.
+        Running sums of a fused partition, as complements; column c's is due c cycles after column 0's.
     moving, stationary : In(WritePort)
         Writes into the operand banks.
-    accumulators : In(AccumulatorRead)
-        Reads by the drain.
+    accumulators : In(AccumulatorRead), drain_addresses : In(...).array(read_columns + 1)
+        Reads by the drain; their addresses as they were 0, 1, 2 ... cycles ago.
     streaming : Out(1), row_macs : Out(20)
         A moving row enters the slab; the useful MACs it stands for, in the partition's first slab (else 0).
     started : Out(1)
@@ -85,6 +85,7 @@ class Slab(wiring.Component):
                 WritePort(config.stationary_depth, OPERAND_BITS * array.load_rows * array.columns, array.load_rows)
             ),
             "accumulators": In(AccumulatorRead(config)),
+            "drain_addresses": In(bits_for(config.accumulator_depth)).array(config.read_columns + MEMORY_LATENCY),
             "streaming": Out(1),
             "row_macs": Out(ROW_MACS_BITS),
             "started": Out(1),
@@ -155,7 +156,7 @@ class Slab(wiring.Component):
                 ]
         self._drain(m, rows, seams)
 
-        m.d.comb += [self.written.eq(rows[-1].write), self.signal.eq(rows[-1].signal)]
+        m.d.comb += [self.written.eq(rows[-1].write), self.signal.eq(rows[-1].signal & rows[-1].write.replicate(2))]
         flight = MEMORY_LATENCY + len(fall) + len(rows)
         left = Signal(range(flight + 1))
         with m.If(self.streaming):
@@ -308,19 +309,18 @@ class Slab(wiring.Component):
             )
         m.d.comb += port.ready.eq(~collisions.any())
 
-        request = Signal(data.StructLayout({"groups": len(groups), "address": len(port.address)}))
-        m.d.comb += request.address.eq(port.address)
-        for group, asked in enumerate(request.groups):
+        request = Signal(len(groups))
+        for group, asked in enumerate(request):
             m.d.comb += asked.eq(port.valid & port.ready & (port.group == group))
         requests = ripple(m, "drain", request, config.read_columns + MEMORY_LATENCY)
         for i in range(config.read_columns):
             asked, answered = requests[i], requests[i + MEMORY_LATENCY]
-            half = Cat(~answered.address[0], answered.address[0])
+            parity = self.drain_addresses[i + MEMORY_LATENCY][0]
             members = [(group, seams_of[i]) for group, seams_of in enumerate(groups) if i < len(seams_of)]
             for group, seam in members:
                 m.d.comb += [
-                    seam.drain.eq(asked.groups[group]),
-                    seam.drain_address.eq(asked.address),
-                    seam.drained_half.eq(half & answered.groups[group].replicate(2)),
+                    seam.drain.eq(asked[group]),
+                    seam.drain_address.eq(self.drain_addresses[i]),
+                    seam.drained_half.eq(Cat(~parity, parity) & answered[group].replicate(2)),
                 ]
             m.d.comb += port.data[i].eq(reduce(or_, (seam.drained for _, seam in members)))

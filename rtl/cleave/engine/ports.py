@@ -103,7 +103,7 @@ class AccumulatorRead(wiring.Signature):
     A request for `group` (columns from `group * read_columns`) of row `address` is accepted in a cycle with `valid` and
     `ready`; `ready` is low while a pass reads the same half of the interleaved bank, at most every other cycle. Column
     `group * read_columns + i` then stands in `data[i]` for one cycle, `READ_LATENCY + i` cycles later. A slab that was
-    not asked shows 0, so that slabs are merged by OR; columns beyond the array are 0.
+    not asked shows 0, so that slabs are merged by OR; columns beyond the array are 0. `address` is the same at all slabs.
     """
 
     def __init__(self, config: EngineConfig) -> None:
