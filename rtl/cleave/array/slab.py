@@ -180,7 +180,7 @@ class Slab(wiring.Component):
             south.p.below.eq(here.p.below - 1),
         ]
         if "fused" in layout.members:
-            m.d.sync += south.p.fused.eq(1)
+            m.d.sync += [south.p.fused.eq(1), south.p.row_macs.eq(0)]  # the first slab counts for all
         return here  # pyright: ignore[reportReturnType]  the stubs' `create` forgets the kind of interface
 
     def _stream(self, m: Module, platform: object, start: PureInterface) -> tuple[data.View, Value]:
