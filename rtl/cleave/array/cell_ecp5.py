@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value
 
-from ..config import OPERAND_BITS
+from ..config import OPERAND_BITS, ArrayConfig
 from .cell import Cell
 from .skew import delay
 
@@ -49,29 +49,9 @@ class Ecp5Cell(Cell):
             places += [w0, w1 - w0[-1]]
         return Cat(places)
 
-    @property
-    def registers(self) -> tuple[int, bool, list[bool]]:
-        """Where the stages after the first are.
-
-        Returns
-        -------
-        product : int
-            At the multiplier's output: first its own register; third one in the fabric, halfway to the adder; and what is left.
-        pipeline : bool
-            In the middle of the multiplier: fourth.
-        tree : list of bool
-            After each level of the tree that adds the `dot` products: second, the last level before the others.
-        """
-        levels = (self.config.dot - 1).bit_length()
-        left = self.config.multiply_stages - 2
-        tree = [levels - level <= left for level in range(levels)]
-        left -= sum(tree)
-        pipeline = left > 1
-        return 1 + left - pipeline, pipeline, tree
-
     def multiply(self, m: Module, platform: object, waiting: Signal) -> None:
         held = self.hold(m, waiting)
-        stages, pipeline, tree = self.registers
+        stages, pipeline, tree = registers(self.config)
         products = []
         for i in range(self.config.dot):
             moving = Cat(BELOW, self.from_west.word_select(i, OPERAND_BITS))
@@ -105,6 +85,26 @@ class Ecp5Cell(Cell):
             return product[-2 * OPERAND_BITS :].as_signed()
         begin = len(BELOW) + lane * HIGH_FIELD
         return product[begin : begin + FIELD_BITS].as_signed()
+
+
+def registers(config: ArrayConfig) -> tuple[int, bool, list[bool]]:
+    """Tell where the multiply stages after the first are.
+
+    Returns
+    -------
+    product : int
+        At the multiplier's output: first its own register; third one in the fabric, halfway to the adder; and what is left.
+    pipeline : bool
+        In the middle of the multiplier: fourth.
+    tree : list of bool
+        After each level of the tree that adds the `dot` products: second, the last level before the others.
+    """
+    levels = (config.dot - 1).bit_length()
+    left = config.multiply_stages - 2
+    tree = [levels - level <= left for level in range(levels)]
+    left -= sum(tree)
+    pipeline = left > 1
+    return 1 + left - pipeline, pipeline, tree
 
 
 def add(a: Value, b: Value, carry: list[Value]) -> Value:
