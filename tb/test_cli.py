@@ -50,7 +50,7 @@ def cleave(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["--config", "good.toml"], ["--config", "tiny", "--columns", "3"], ["--partition", "2"]]
+    "options", [[], ["--config", "good.toml"], ["--config", "tiny", "--columns", "3"], ["--cell", "gates"], ["--partition", "2"]]
 )
 def test_matmul(folder: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
     assert cleave(monkeypatch, "matmul", "a.npy", "b.npy", "-o", "c.out", "--stats", "s.json", *MODEL, *options) == 0
@@ -101,6 +101,9 @@ BAD = {
     "a.npy b.npy -o c.npy --config unknown.toml": "keys of ArrayConfig are",
     "a.npy b.npy -o c.npy --config rule.toml": "rows must be a multiple of dot (2), not 7",
     "a.npy b.npy -o c.npy --slabs 31": "slabs must be 1 to 30, not 31",
+    "a.npy b.npy -o c.npy --cell dsp": "'dsp' is not one of 'portable', 'gates', 'ecp5'",
+    "a.npy b.npy -o c.npy --cell ecp5": "multiply_stages must be 2 to 8 for ecp5 cells, not 0",
+    "a.npy b.npy -o c.npy --multiply-stages 9": "multiply_stages must be 0 to 8 for portable cells, not 9",
     "a.npy b.npy -o c.npy --rows many": "'many' is not a valid integer",
 }
 
