@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Area and delay on standard cells (`make report-cells`): all cells, blocks and arrays, on every library that is there.
 
-Writes a page of tables, and all numbers to a JSON file. The libraries are those of ../shared/pdk, or the one whose Liberty files are
-given. Status 1 if a goal is missed, 2 if there is no library.
+Writes a page of tables, and all numbers to a JSON file. The libraries are those of ../shared/pdk, or the one whose Liberty
+files are given. Status 1 if a goal is missed, 2 if there is no library.
 """
 
 import argparse
@@ -118,8 +118,8 @@ def how(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
         hard = ", ".join(f"`{cell}`" for cell in report["library"]["hard_cells"])
         rows.append((name, f"`{report['library']['name']}`", hard or "none"))
     delays = (
-        f"Delays are by OpenSTA {tools['opensta']}, of the mapped netlist before layout, gates and pin loads without wires: of cells "
-        "between registers, with clock-to-output and setup, of blocks from inputs to outputs."
+        f"Delays are by OpenSTA {tools['opensta']}, of the mapped netlist before layout, gates and pin loads without wires: of "
+        "cells between registers, with clock-to-output and setup, of blocks from inputs to outputs."
     )
     return [
         Table(("library", "name in its files", "cells that take the place of the generators' gates"), rows, words=3).markdown(),
@@ -151,7 +151,8 @@ def change(value: float | None, base: float | None) -> str:
 def summary(reports: Mapping[str, Mapping[str, Any]]) -> Table:
     """Every array on every library."""
     head = (
-        "library", "array", "1000 um2", "um2 / MAC", "/ monolithic", "/ textbook", "engine, 1000 um2", "/ monolithic", "memory, kbit",
+        "library", "array", "1000 um2", "um2 / MAC", "/ monolithic", "/ textbook", "engine, 1000 um2", "/ monolithic",
+        "memory, kbit",
     )  # fmt: skip
     rows = [
         (

@@ -51,5 +51,5 @@ def test_place_and_route(tmp_path: Path) -> None:
     routed = place_and_route("cell", tmp_path, Device("25k", "CABGA256", 6), seed=1, target_mhz=285)
     assert 150 < routed.fmax_mhz < 600
     assert routed.logic_ns + routed.routing_ns == pytest.approx(1000 / routed.fmax_mhz, rel=0.01)
-    with pytest.raises(SynthesisError, match="nextpnr: .*package"):
+    with pytest.raises(SynthesisError, match=r"nextpnr: .*package"):
         place_and_route("cell", tmp_path, Device("25k", "nothing", 6), seed=1, target_mhz=285)

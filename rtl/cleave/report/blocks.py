@@ -126,5 +126,5 @@ BLOCKS = [
 
 
 def measure_block(block: Block, library: Library) -> Measured:
-    """Measure one block; all of them are combinational."""
-    return area_of(block.make(), library, block.recipe, combinational=True)
+    """Measure one block."""
+    return area_of(block.make(), library, block.recipe)

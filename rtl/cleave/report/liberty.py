@@ -5,7 +5,7 @@ import gzip
 import re
 import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,7 @@ __all__ = ["Library", "LibraryError", "open_library"]
 _LIBRARY = re.compile(r'^\s*library\s*\(\s*"?([^")\s]+)"?\s*\)\s*\{', re.MULTILINE)
 _CELL = re.compile(r'^\s*cell\s*\(\s*"?([\w$.\[\]]+)"?\s*\)\s*\{', re.MULTILINE)
 _AREA = re.compile(r'\barea\s*:\s*"?([-+\w.]+?)"?\s*;')
-_TIME_UNIT = re.compile(r'\btime_unit\s*:\s*"?\s*(\d+)\s*([fpnum]s)\s*"?\s*;')
 _FLIP_FLOP = re.compile(r"\bff\s*\(")
-
-_NANOSECONDS = {"fs": 1e-6, "ps": 1e-3, "ns": 1.0, "us": 1e3, "ms": 1e6}
 
 
 class LibraryError(ValueError):
@@ -38,15 +35,12 @@ class Library:
         Area of each cell. Liberty has no unit of area; by convention it is the square micrometre.
     registers
         Cells that are flip-flops.
-    time_unit_ns
-        Unit of the delays.
     """
 
     name: str
     files: tuple[Path, ...]
     areas_um2: dict[str, float]
     registers: frozenset[str]
-    time_unit_ns: float
 
 
 @contextlib.contextmanager
@@ -56,17 +50,16 @@ def open_library(*paths: Path | str) -> Iterator[Library]:
     Raises
     ------
     LibraryError
-        If one cannot be read or is not a Liberty file, or if they have no flip-flop or different units.
+        If one cannot be read or is not a Liberty file, or if they have no flip-flop.
     """
     with tempfile.TemporaryDirectory(prefix="cleave_report_") as folder:
-        names, units, areas, registers, files = [], [], {}, set(), []
+        names, areas, registers, files = [], {}, set(), []
         for number, path in enumerate(map(Path, paths)):
             text = _read(path)
-            header, unit = _LIBRARY.search(text), _TIME_UNIT.search(text)
-            if header is None or unit is None:
-                raise LibraryError(f"{path} must be a Liberty file, with a library and its time_unit")
+            header = _LIBRARY.search(text)
+            if header is None:
+                raise LibraryError(f"{path} must be a Liberty file, with a library in it")
             names.append(header[1])
-            units.append(int(unit[1]) * _NANOSECONDS[unit[2]])
             for cell, body in _cells(path, text):
                 areas[cell] = _area(path, cell, body)
                 if _FLIP_FLOP.search(body):
@@ -74,10 +67,8 @@ def open_library(*paths: Path | str) -> Iterator[Library]:
             files.append(Path(folder) / f"library_{number}.lib")
             files[-1].write_text(text)
         if not registers:
-            raise LibraryError(f"a library must have flip-flops, which {_listed(paths)} lacks")
-        if len(set(units)) > 1:
-            raise LibraryError(f"the files of a library must have one time_unit, which {_listed(paths)} have not")
-        yield Library(names[0], tuple(files), areas, frozenset(registers), units[0])
+            raise LibraryError(f"a library must have flip-flops, which {' and '.join(map(str, paths))} lacks")
+        yield Library(names[0], tuple(files), areas, frozenset(registers))
 
 
 def _read(path: Path) -> str:
@@ -104,7 +95,3 @@ def _area(path: Path, cell: str, body: str) -> float:
         return float(area[1]) if area is not None else 0.0
     except ValueError as error:
         raise LibraryError(f"{path}: area of {cell} must be a number, not {area and area[1]}") from error
-
-
-def _listed(paths: Sequence[Path | str]) -> str:
-    return " and ".join(map(str, paths))

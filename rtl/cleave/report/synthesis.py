@@ -15,7 +15,7 @@ from ..export import Design, convert
 from .hard_cells import DONT_USE, hard_cells
 from .liberty import Library
 from .timing import delay_ns
-from .tools import run_yosys
+from .tools import SynthesisError, run_yosys
 
 __all__ = [
     "Recipe", "PLAIN", "BOOTH", "TREES", "RECIPE", "MODULE", "Module", "Measured", "area_of", "convert_one", "synthesise", "TOP",
@@ -96,9 +96,7 @@ class Measured:
     cells: Mapping[str, int] = field(repr=False)
 
 
-def area_of(
-    component: wiring.Component, library: Library, recipe: Recipe = PLAIN, *, combinational: bool = False
-) -> Measured:
+def area_of(component: wiring.Component, library: Library, recipe: Recipe = PLAIN) -> Measured:
     """Synthesise one component, flat, and measure it.
 
     Raises
@@ -108,8 +106,9 @@ def area_of(
     """
     with tempfile.TemporaryDirectory(prefix="cleave_report_") as folder:
         modules = synthesise(convert_one(component), library, Path(folder), recipe)
-        delay = delay_ns(Path(folder), library, TOP, combinational=combinational)
-    return Measured(modules[TOP].area_um2(library), delay, modules[TOP].cells)
+        module = modules[TOP]
+        delay = delay_ns(Path(folder), library, TOP, combinational=not module.registers)
+    return Measured(module.area_um2(library), delay, module.cells)
 
 
 def convert_one(component: wiring.Component) -> Design:
@@ -137,6 +136,11 @@ def synthesise(
         Modules that stay modules; the others are dissolved in those above. Constants and unused ports pass through.
     black_boxes
         Modules that are left out.
+
+    Raises
+    ------
+    SynthesisError
+        If yosys fails, or leaves something unmapped.
     """
     files = [f"library_{number}.lib" for number in range(len(library.files))]
     for name, file in zip(files, library.files, strict=True):
@@ -182,6 +186,10 @@ def _module(module: dict[str, Any], library: Library) -> Module:
     registers: dict[tuple[str, str], int] = {}
     for cell in module["cells"].values():
         kind = cell["type"]
+        if kind == "$scopeinfo":
+            continue
+        if kind.startswith("$"):
+            raise SynthesisError(f"the library must have a cell for yosys' {kind}")
         cells[kind] = cells.get(kind, 0) + 1
         if kind in library.registers:
             outputs = [bits[0] for pin, bits in cell["connections"].items() if cell["port_directions"][pin] == "output"]

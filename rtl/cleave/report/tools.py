@@ -20,9 +20,9 @@ def run_yosys(script: str, folder: Path) -> str:
         [_yosys(), "-q", "-s", "script.ys"], cwd=folder, capture_output=True, text=True, check=False
     )
     if run.returncode:
-        lines = (run.stdout + run.stderr).strip().splitlines()
-        errors = [line for line in lines if "ERROR" in line] or lines[-1:] or [f"status {run.returncode}"]
-        raise SynthesisError(f"yosys: {errors[-1]}")
+        lines = [line.strip() for line in (run.stdout + run.stderr).splitlines()]
+        errors = [line for line in lines if "ERROR" in line or "cannot be used" in line]  # yosys' words, and abc's
+        raise SynthesisError(f"yosys: {errors[-1] if errors else f'status {run.returncode}'}")
     return run.stdout
 
 
