@@ -21,10 +21,11 @@ Result = TypeVar("Result")
 
 
 class Workers:
-    """Threads, each of which waits for one synthesis; `done` is called after each."""
+    """Threads, each of which waits for one synthesis; `done` is called after each. The same work is done once."""
 
     def __init__(self, done: Callable[[], None] = lambda: None) -> None:
         self._pool, self._done = ThreadPoolExecutor(os.cpu_count()), done
+        self._started: dict[Any, Future[Any]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -34,9 +35,11 @@ class Workers:
 
     def start(self, work: Callable[..., Result], *arguments: Any) -> "Future[Result]":  # noqa: ANN401  as `work` takes them
         """Do some work as soon as a thread is free."""
-        future = self._pool.submit(work, *arguments)
-        future.add_done_callback(lambda _: self._done())
-        return future
+        key = work, arguments
+        if key not in self._started:
+            self._started[key] = self._pool.submit(work, *arguments)
+            self._started[key].add_done_callback(lambda _: self._done())
+        return self._started[key]
 
 
 def area_report(config: EngineConfig, library: Library, workers: Workers) -> dict[str, Any]:
@@ -82,15 +85,14 @@ def array_report(config: EngineConfig, library: Library, workers: Workers) -> di
     and all that belongs to slabs, `engine_logic_um2` all that an engine has.
     """
     engines = {"split": config, "monolithic": config.monolithic(), "textbook": textbook(config)}
-    book = engines["textbook"]
-    in_gates = replace(book, array=WideSums(**asdict(replace(book.array, cell="gates"))))
+    book = engines["textbook"].array
     common = {name: workers.start(measure_common, _unscaled(engines[name]), library) for name in ("split", "monolithic")}
     rest = {name: workers.start(measure_array, engine, library) for name, engine in engines.items()}
-    columns = {name: workers.start(measure_column, engines[name], library) for name in ("split", "monolithic")}
+    columns = {name: workers.start(measure_column, engines[name].array, library) for name in ("split", "monolithic")}
     books = {
         "* and +": workers.start(measure_column, book, library, PLAIN),
         "Booth": workers.start(measure_column, book, library, BOOTH),
-        "in gates": workers.start(measure_column, in_gates, library),
+        "in gates": workers.start(measure_column, WideSums(**asdict(replace(book, cell="gates"))), library),
     }
     textbooks = {how: rest["textbook"].result().with_column(column.result()) for how, column in books.items()}
     arrays = {name: rest[name].result().with_column(column.result()) for name, column in columns.items()}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..array.array import Array
 from ..array.column import Column
-from ..config import ACCUMULATOR_BITS, EngineConfig
+from ..config import ACCUMULATOR_BITS, ArrayConfig, EngineConfig
 from ..engine.top import Engine
 from ..export import Design
 from .liberty import Library
@@ -94,12 +94,12 @@ class ArrayArea:
 
 def measure(config: EngineConfig, library: Library, recipe: Recipe = PLAIN) -> ArrayArea:
     """Measure an engine's array; the recipe is that of its columns."""
-    return measure_array(config, library).with_column(measure_column(config, library, recipe))
+    return measure_array(config, library).with_column(measure_column(config.array, library, recipe))
 
 
-def measure_column(config: EngineConfig, library: Library, recipe: Recipe = PLAIN) -> float:
+def measure_column(array: ArrayConfig, library: Library, recipe: Recipe = PLAIN) -> float:
     """Give the area of a column of cells in um2."""
-    return area_of(Column(config.array), library, recipe).area_um2
+    return area_of(Column(array), library, recipe).area_um2
 
 
 def measure_array(config: EngineConfig, library: Library) -> ArrayArea:

@@ -21,7 +21,7 @@ class LibraryError(ValueError):
     """Files that are no standard-cell library, or one that lacks what a netlist needs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Library:
     """A library, decompressed in a folder of its own.
 
