@@ -15,6 +15,8 @@ _LIBRARY = re.compile(r'^\s*library\s*\(\s*"?([^")\s]+)"?\s*\)\s*\{', re.MULTILI
 _CELL = re.compile(r'^\s*cell\s*\(\s*"?([\w$.\[\]]+)"?\s*\)\s*\{', re.MULTILINE)
 _AREA = re.compile(r'\barea\s*:\s*"?([-+\w.]+?)"?\s*;')
 _FLIP_FLOP = re.compile(r"\bff\s*\(")
+_POWER = re.compile(r"\b(?:internal_power|leakage_power)\s*\([^)]*\)\s*\{")
+_BRACE = re.compile(r"[{}]")
 
 
 class LibraryError(ValueError):
@@ -23,7 +25,7 @@ class LibraryError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """A library, decompressed in a folder of its own.
+    """A library, decompressed in a folder of its own, without its tables of power, which are most of it and not measured.
 
     Attributes
     ----------
@@ -65,7 +67,7 @@ def open_library(*paths: Path | str) -> Iterator[Library]:
                 if _FLIP_FLOP.search(body):
                     registers.add(cell)
             files.append(Path(folder) / f"library_{number}.lib")
-            files[-1].write_text(text)
+            files[-1].write_text(_without_power(text))
         if not registers:
             raise LibraryError(f"a library must have flip-flops, which {' and '.join(map(str, paths))} lacks")
         yield Library(names[0], tuple(files), areas, frozenset(registers))
@@ -79,6 +81,18 @@ def _read(path: Path) -> str:
         raise LibraryError(f"{path} cannot be read: {error.strerror or error}") from error
     except (UnicodeDecodeError, EOFError, zlib.error) as error:
         raise LibraryError(f"{path} must be a Liberty file, plain or compressed by gzip: {error}") from error
+
+
+def _without_power(text: str) -> str:
+    kept, position = [], 0
+    for group in _POWER.finditer(text):
+        if group.start() < position:
+            continue
+        kept.append(text[position : group.start()])
+        position, depth = group.end(), 1
+        while depth and (brace := _BRACE.search(text, position)):
+            position, depth = brace.end(), depth + (1 if brace[0] == "{" else -1)
+    return "".join([*kept, text[position:]])
 
 
 def _cells(path: Path, text: str) -> list[tuple[str, str]]:
