@@ -29,13 +29,14 @@ from cleave.engine.isa import (
     encode,
     slab_bit,
 )
+from cleave.numerics.formats import TARGETS
 
 PAGE = Path(__file__).parents[1] / "docs" / "isa.md"
 
 OPCODES = {
-    Opcode.LOAD: "memory to moving banks, stationary banks or the drain's parameters",
+    Opcode.LOAD: "memory to moving banks, stationary banks or the drain's parameters, with element formats and block scales",
     Opcode.MATMUL: "passes on a partition: moving rows through stationary tiles into accumulators",
-    Opcode.DRAIN: "accumulators, raw or requantised, to memory or to moving banks",
+    Opcode.DRAIN: "accumulators, raw, requantised or rounded, to memory or to moving banks",
 }
 
 REGISTERS = {
@@ -158,6 +159,11 @@ def flags(kind: type[enum.IntFlag]) -> str:
     return table("bit | name | meaning", [(flag.value.bit_length() - 1, flag.name, FLAGS[kind][flag]) for flag in kind])
 
 
+def targets() -> str:
+    """Give the rows of a table of the drain's formats."""
+    return "\n".join(f"| {number} | {target.name} |" for number, target in enumerate(TARGETS))
+
+
 def counters() -> str:
     """Table of the performance counters with their offsets."""
     docs = member_docs(Counter)
@@ -224,8 +230,21 @@ Copies `rows` rows of `row_bytes` bytes, `stride` apart, from memory into banks.
   fused partition, and with several bits set the same row goes to several partitions.
 - **Stationary**: one memory row is one row of W, at most `columns` bytes. Rows are cut into segments of one slab's
   `rows` rows, again j slabs further south. A bank word holds `load_rows` rows, a tile `rows / load_rows` words.
-- **Parameters**: records of 8 bytes for DRAIN, one per column: bias int32, multiplier uint16, shift uint16, of which
-  only the lowest 6 bits count.
+- **Parameters**: records of 8 bytes for DRAIN, one per column, of one of two kinds. To requantise: bias int32, multiplier uint16,
+  shift uint16, of which only the lowest 6 bits count. To round: exponent int16, random uint8, NaN uint8, of which only the lowest
+  bit counts, and 4 bytes that are not used.
+- **Row parameters**: records to round, one per row.
+
+Only engines with `block_scales` have the rest:
+
+- **Elements**: codes lie one to a byte, in its lowest bits, and are decoded on their way into the banks, to integers in units of
+  their format's least step.
+- **Moving scales**: one memory row is the row's anchor and then the scales of its segments, all of them E8M0 codes, one byte each;
+  segment j's goes to the slabs in `slabs << j`. Kept is the distance, anchor - scale.
+- **Stationary scales**: the first memory row is the columns' anchors, row 1 + j the scales of the tile j slabs further south, one
+  byte per column. The distances, one bank word, belong behind the last word of their tile.
+
+A scale above its anchor is the error SCALE, and so is a NaN, code 255, under any anchor but NaN.
 
 ## MATMUL
 
@@ -235,7 +254,14 @@ slab*:
 
     accumulator[m, n] = (accumulate ? accumulator[m, n] : 0) + sum over k of moving[m, k] * stationary[k, n]
 
-Sums wrap at 32 bits. A pass takes max(M, rows / load_rows) cycles, and passes follow each other without a pause.
+Sums wrap at the width of an accumulator. A pass takes max(M, rows / load_rows) cycles, and passes follow each other without a
+pause.
+
+In engines with `block_scales`, accumulators have `accumulator_bits` bits, and each slab's dot product stands at their top, its lowest
+bit above accumulator_bits - sum_bits zeros, and is shifted right by `shift`. `scaled` passes shift it further, by the distances of
+the slab's moving row and stationary column. What falls out at the bottom is dropped, towards minus infinity, before anything is
+added. `shift` = accumulator_bits - sum_bits gives the sum above. A scaled tile has a word more, so that a pass takes
+max(M, rows / load_rows + 1) cycles. In other engines `scaled` and `shift` must be 0.
 
 {fields(Opcode.MATMUL)}
 
@@ -251,7 +277,17 @@ Requantised outputs are
 
     saturate(round_to_nearest_even((accumulator + bias) * multiplier / 2**shift))
 
-with sum and product exact, one rounding, saturation to -128 ... 127, and with `relu` a product below 0 replaced by 0.
+with the accumulator's lowest 32 bits, sum and product exact, one rounding, saturation to -128 ... 127, and with `relu` a product
+below 0 replaced by 0. Rounded outputs are
+
+    round_to_target(accumulator * 2**(row exponent + column exponent))
+
+with one rounding, or NaN if one of the two records says so. Codes take 4 bytes in memory (FP32), 2 (BF16, FP16) or 1. Stochastic
+rounding takes the exclusive or of the two records' random numbers. Modes, limits and special values are in [numerics.md](numerics.md).
+
+| target | format |
+|---|---|
+{targets()}
 
 ## Registers
 

@@ -37,8 +37,17 @@ class Destination(enum.IntEnum):
     """Memory that a LOAD writes."""
 
     MOVING = 0
+    """Elements of A."""
     STATIONARY = 1
+    """Elements of W."""
     PARAMETERS = 2
+    """The drain's records, one per column."""
+    ROW_PARAMETERS = 3
+    """The drain's records, one per row."""
+    MOVING_SCALES = 4
+    """How far the scales of A's blocks are below their row's anchor."""
+    STATIONARY_SCALES = 5
+    """How far the scales of W's blocks are below their column's anchor."""
 
 
 class Output(enum.IntEnum):
@@ -50,6 +59,8 @@ class Output(enum.IntEnum):
     """Requantised to memory."""
     MOVING = 2
     """Requantised to moving banks, as a LOAD with destination MOVING would write them."""
+    ROUNDED = 3
+    """Multiplied by a power of two for each row and column, and rounded to a target format, to memory."""
 
 
 class Error(enum.IntEnum):
@@ -72,6 +83,8 @@ class Error(enum.IntEnum):
     """Every unit waits for a token that nobody will give."""
     WATCHDOG = 8
     """The bus made no progress for the programmed number of cycles."""
+    SCALE = 9
+    """A block's scale is above its row's or column's anchor."""
 
 
 class Field(NamedTuple):
@@ -91,7 +104,9 @@ COMMON = (
 FIELDS: dict[Opcode, tuple[Field, ...]] = {
     Opcode.LOAD: (
         *COMMON,
-        Field("destination", 2, "0 moving banks, 1 stationary banks, 2 drain parameters"),
+        Field("destination", 3, "0 moving banks, 1 stationary banks, 2 drain parameters of columns, 3 of rows, 4 scales of moving "
+                                "rows, 5 scales of a stationary tile"),
+        Field("element", 2, "format of moving and stationary elements, one in each byte: 0 INT8, 1 INT4, 2 E2M1, 3 E2M3; else 0"),
         Field("slabs", 30, "bit s: slab s takes the first segment; segment j goes j slabs further south (0 for parameters)"),
         Field("address", 16, "first word in the banks"),
         Field("rows", 16, "rows in memory, at least 1"),
@@ -105,12 +120,14 @@ FIELDS: dict[Opcode, tuple[Field, ...]] = {
         Field("count", 5, "slabs in the partition, at least 1"),
         Field("rows", 16, "moving rows M of each pass, at least 1"),
         Field("passes", 16, "passes, at least 1"),
-        Field("moving", 16, "moving bank address of the first pass, the same in each slab"),
-        Field("moving_step", 16, "added to it after each pass"),
-        Field("stationary", 16, "stationary bank address of the first pass, the same in each slab"),
-        Field("stationary_step", 16, "added to it after each pass"),
-        Field("accumulator", 16, "accumulator row of the first pass, in the partition's last slab"),
-        Field("accumulator_step", 16, "added to it after each pass"),
+        Field("moving", 15, "moving bank address of the first pass, the same in each slab"),
+        Field("moving_step", 15, "added to it after each pass"),
+        Field("stationary", 15, "stationary bank address of the first pass, the same in each slab"),
+        Field("stationary_step", 15, "added to it after each pass"),
+        Field("accumulator", 15, "accumulator row of the first pass, in the partition's last slab"),
+        Field("accumulator_step", 15, "added to it after each pass"),
+        Field("scaled", 1, "moving rows and stationary tiles have block scales; a tile has one more word then"),
+        Field("shift", 7, "bits by which every dot product is shifted right from the top of the accumulators, besides its scales"),
         Field("accumulate_first", 1, "the first pass adds to its accumulators; 0 overwrites them"),
         Field("accumulate_rest", 1, "the passes after the first add to their accumulators; 0 overwrites them"),
         Field("row_macs", 20, "useful MACs per moving row in every pass but the last, for the performance counter"),
@@ -118,16 +135,20 @@ FIELDS: dict[Opcode, tuple[Field, ...]] = {
     ),
     Opcode.DRAIN: (
         *COMMON,
-        Field("output", 2, "0 int32 to memory, 1 int8 to memory, 2 int8 to moving banks"),
-        Field("relu", 1, "negative values become 0 before rounding (int8 outputs; 0 for int32)"),
+        Field("output", 3, "0 int32 to memory, 1 int8 to memory, 2 int8 to moving banks, 3 rounded to `target`, to memory"),
+        Field("relu", 1, "negative values become 0 before rounding (0 for int32)"),
         Field("slab", 5, "slab whose accumulators are drained"),
         Field("accumulator", 16, "first accumulator row"),
         Field("rows", 16, "accumulator rows, at least 1"),
         Field("columns", 16, "columns of each row that are drained, from column 0, at least 1"),
-        Field("parameters", 16, "first word of the parameters of column 0 (int8 outputs; 0 for int32)"),
+        Field("parameters", 16, "first word of the parameters of column 0 (0 for int32)"),
         Field("memory", 48, "memory outputs: byte offset of the first row in the window; moving: bits 0 to 29 `slabs` as in LOAD, "
                             "bits 32 to 47 the bank address"),
         Field("stride", 32, "memory outputs: bytes from one row to the next; moving: 0"),
+        Field("row_parameters", 16, "rounded: first word of the parameters of row 0; else 0"),
+        Field("target", 4, "rounded: number of the format; else 0"),
+        Field("mode", 2, "rounded: 0 nearest even, 1 toward zero, 2 nearest away, 3 stochastic; else 0"),
+        Field("saturate", 1, "rounded: overflow gives the largest number instead of infinity or NaN; else 0"),
     ),
 }
 """Fields of each opcode, from bit 0 up."""

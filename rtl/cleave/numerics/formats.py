@@ -69,6 +69,11 @@ class Format:
         return (self.kind is not Kind.SCALE) + self.exponent_bits + self.mantissa_bits
 
     @property
+    def storage_bytes(self) -> int:
+        """Bytes that a code takes in memory, in the lowest bits: 1, 2 or 4."""
+        return 1 << (self.bits > 8) + (self.bits > 16)
+
+    @property
     def min_exponent(self) -> int:
         """Exponent of the least normal number; an integer has none, and a scale nothing but normal numbers."""
         return (self.kind is not Kind.SCALE) - self.bias
