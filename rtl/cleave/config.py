@@ -14,7 +14,10 @@ OPERAND_BITS = 8
 """Width of a moving or stationary operand (INT8)."""
 
 ACCUMULATOR_BITS = 32
-"""Width of an accumulator, a seam and a raw result."""
+"""Least width of an accumulator and a seam, which holds a raw result."""
+
+RESULT_BITS = ACCUMULATOR_BITS
+"""Width of a raw result."""
 
 ACCUMULATOR_BYTES = ACCUMULATOR_BITS // 8
 
@@ -184,7 +187,8 @@ class EngineConfig:
     token_bits
         Width of the counters that hold the tokens between units.
     block_scales
-        Shift each slab's sums by the scales of its blocks, at the seam (MX formats). The array has this; an engine not yet.
+        Element formats and block scales (MX), from memory to memory: elements are decoded by LOAD, each slab's sums shifted by
+        their blocks' scales at the seam, and accumulators rounded to any format by DRAIN.
     accumulator_bits
         Width of an accumulator and a seam: 32, or with `block_scales` up to 64.
     """
@@ -260,14 +264,14 @@ class EngineConfig:
         return min(self.bank_columns, self.array.load_cycles)
 
     @property
-    def moving_bits(self) -> int:
-        """Width of a moving word: a row's operands, and with `block_scales` the distance of its block from the row's anchor."""
-        return OPERAND_BITS * (self.array.rows + self.block_scales)
-
-    @property
     def tile_words(self) -> int:
         """Most words of a stationary tile: its rows, and with `block_scales` the columns' distances from their anchors."""
         return self.array.load_cycles + self.block_scales
+
+    @property
+    def exact_shift(self) -> int:
+        """Shift that brings a dot product from the top of an accumulator to its bottom: sums are then those of integers."""
+        return self.accumulator_bits - self.array.sum_bits if self.block_scales else 0
 
     @property
     def shift_bits(self) -> int:

@@ -37,7 +37,7 @@ def operands(rng: np.random.Generator, *shape: int) -> NDArray[np.int8]:
     return values
 
 
-def packed(values: NDArray[np.int8]) -> int:
+def packed(values: NDArray[np.integer]) -> int:
     """Pack operands into a port, the first in the low byte."""
     return int.from_bytes(values.tobytes(), "little")
 

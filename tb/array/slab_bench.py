@@ -12,17 +12,23 @@ from tb.array.drive import ARRAY, CONFIG, begin, operands, packed, signed, token
 PASSES = 60
 
 
-async def fill(dut: HierarchyObject, moving: NDArray[np.int8], tiles: NDArray[np.int8], distances: NDArray[np.int8]) -> None:
-    """Write the operand banks; moving[word, byte], tiles[tile, row, column], distances[tile, column]."""
-    for address, word in enumerate(moving):
-        dut.moving__enable.value, dut.moving__address.value, dut.moving__data.value = 1, address, packed(word)
-        await FallingEdge(dut.clk)
-    dut.moving__enable.value = 0
+async def fill(
+    dut: HierarchyObject, moving: NDArray[np.int8], of_row: NDArray[np.uint8], tiles: NDArray[np.int8], of_column: NDArray[np.uint8]
+) -> None:
+    """Write the operand banks; moving[word, byte], of_row[word], tiles[tile, row, column], of_column[tile, column]."""
+    banks = {"moving": moving} | ({"distances": of_row} if CONFIG.block_scales else {})
+    for name, words in banks.items():
+        for address, word in enumerate(words):
+            getattr(dut, f"{name}__enable").value = 1
+            getattr(dut, f"{name}__address").value = address
+            getattr(dut, f"{name}__data").value = packed(word)
+            await FallingEdge(dut.clk)
+        getattr(dut, f"{name}__enable").value = 0
     for tile, rows in enumerate(tiles):
         words = [divmod(row, ARRAY.load_rows) for row in range(ARRAY.rows)]
         lines = [*zip(words, rows, strict=True)]
         if CONFIG.block_scales:
-            lines.append(((ARRAY.load_cycles, 0), distances[tile]))
+            lines.append(((ARRAY.load_cycles, 0), of_column[tile]))
         for (word, part), line in lines:
             dut.stationary__enable.value = 1 << part
             dut.stationary__address.value = tile * CONFIG.tile_words + word
@@ -44,8 +50,7 @@ async def passes(dut: HierarchyObject) -> None:
     tiles = CONFIG.stationary_depth // CONFIG.tile_words
     stationary = operands(rng, tiles, ARRAY.rows, ARRAY.columns)
     of_row, of_column = distances(rng, len(moving)), distances(rng, tiles, ARRAY.columns)
-    words = np.column_stack([moving, of_row.view(np.int8)]) if CONFIG.block_scales else moving
-    await fill(dut, words, stationary, of_column.view(np.int8))
+    await fill(dut, moving, of_row, stationary, of_column)
 
     # A schedule of passes: starts at the shortest distance, each load as early or as late as may be.
     loads, starts = {}, {}
@@ -70,12 +75,12 @@ async def passes(dut: HierarchyObject) -> None:
         starts[start] = token(
             start_layout(CONFIG), rows=rows, moving=head, accumulator=base, accumulate=accumulate, fused=fused,
             below=1 - last, signal=number % 4 if last else 0, row_macs=number,
-            **({"shift": shift} if CONFIG.block_scales else {}),
+            **scales | ({"shift": shift} if CONFIG.block_scales else {}),
         ), fused, number  # fmt: skip
         for m in range(rows):
             products = moving[head + m].astype(int) @ stationary[tile].astype(int)
             if CONFIG.block_scales:
-                down = np.minimum(shift + int(of_row[head + m]) + scaled * of_column[tile].astype(int), 63)
+                down = np.minimum(shift + scaled * (of_row[head + m] + of_column[tile].astype(int)), 63)
                 products = (products << CONFIG.accumulator_bits - ARRAY.sum_bits) >> down
             for c in range(ARRAY.columns):
                 old = accumulators[base + m][0] if accumulate else None

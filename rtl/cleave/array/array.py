@@ -4,7 +4,7 @@ from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..config import MEMORY_LATENCY, EngineConfig
+from ..config import MEMORY_LATENCY, OPERAND_BITS, EngineConfig
 from ..engine.ports import AccumulatorRead
 from ..hdl import share
 from ..memory.ram import WritePort
@@ -25,9 +25,9 @@ class Array(wiring.Component):
         super().__init__({
             "load": In(token(load_layout(config))).array(array.slabs),
             "start": In(token(start_layout(config))).array(array.slabs),
-            "moving": In(WritePort(config.moving_depth, config.moving_bits)).array(array.slabs),
+            "moving": In(WritePort(config.moving_depth, OPERAND_BITS * array.rows)).array(array.slabs),
             "stationary": In(
-                WritePort(config.stationary_depth, 8 * array.load_rows * array.columns, array.load_rows)
+                WritePort(config.stationary_depth, OPERAND_BITS * array.load_rows * array.columns, array.load_rows)
             ).array(array.slabs),
             "accumulators": In(AccumulatorRead(config)).array(array.slabs),
             "streaming": Out(1).array(array.slabs),
@@ -36,7 +36,9 @@ class Array(wiring.Component):
             "written": Out(1).array(array.slabs),
             "signal": Out(2).array(array.slabs),
             "busy": Out(1).array(array.slabs),
-        })
+        } | (
+            {"distances": In(WritePort(config.moving_depth, OPERAND_BITS)).array(array.slabs)} if config.block_scales else {}
+        ))
 
     @property
     def shared_name(self) -> str:
@@ -50,7 +52,7 @@ class Array(wiring.Component):
         for s in range(self.config.array.slabs):
             m.submodules[f"slab_{s}"] = slab = share(platform, Slab(self.config))
             m.d.comb += [port.eq(address) for port, address in zip(slab.drain_addresses, addresses, strict=True)]
-            for name in ("load", "start", "moving", "stationary", "accumulators"):
+            for name in ("load", "start", "moving", "stationary", "accumulators", *(["distances"] if self.config.block_scales else [])):
                 connect(m, flipped(getattr(self, name)[s]), getattr(slab, name))
             for name in ("streaming", "row_macs", "started", "written", "signal", "busy"):
                 m.d.comb += getattr(self, name)[s].eq(getattr(slab, name))

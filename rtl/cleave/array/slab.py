@@ -19,7 +19,7 @@ from functools import reduce
 from itertools import pairwise
 from operator import or_
 
-from amaranth.hdl import Assert, Cat, Elaboratable, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Cat, Const, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, PureInterface, connect, flipped
 
@@ -55,6 +55,8 @@ class Slab(wiring.Component):
         Running sums of a fused partition, as complements; column c's is due c cycles after column 0's.
     moving, stationary : In(WritePort)
         Writes into the operand banks.
+    distances : In(WritePort)
+        With `block_scales`: writes into the bank of the moving words' distances from their rows' anchors.
     accumulators : In(AccumulatorRead), drain_addresses : In(...).array(read_columns + 1)
         Reads by the drain; their addresses as they were 0, 1, 2 ... cycles ago.
     streaming : Out(1), row_macs : Out(20)
@@ -80,7 +82,7 @@ class Slab(wiring.Component):
             "start_to_south": Out(start),
             "sums_from_north": In(config.accumulator_bits).array(array.columns),
             "sums_to_south": Out(config.accumulator_bits).array(array.columns),
-            "moving": In(WritePort(config.moving_depth, config.moving_bits)),
+            "moving": In(WritePort(config.moving_depth, OPERAND_BITS * array.rows)),
             "stationary": In(
                 WritePort(config.stationary_depth, OPERAND_BITS * array.load_rows * array.columns, array.load_rows)
             ),
@@ -92,7 +94,7 @@ class Slab(wiring.Component):
             "written": Out(1),
             "signal": Out(2),
             "busy": Out(1),
-        })
+        } | ({"distances": In(WritePort(config.moving_depth, OPERAND_BITS))} if config.block_scales else {}))
 
     @property
     def shared_name(self) -> str:
@@ -110,7 +112,7 @@ class Slab(wiring.Component):
             columns.append(column)
 
         # Moving operands, one cycle after their row's token: cell row r is r cycles behind; then east, one column a cycle.
-        row, moving = self._stream(m, platform, start)
+        row, moving, distance = self._stream(m, platform, start)
         for r in range(array.cells):
             west = moving.word_select(r, OPERAND_BITS * array.dot)
             m.d.comb += columns[0].from_west[r].eq(delay(m, f"moving_{r}", west, r))
@@ -133,7 +135,9 @@ class Slab(wiring.Component):
         # Seams: a row's token meets the row's sums as they leave the lowest cells.
         arrived = ripple(m, "arrived", row, 1 + MEMORY_LATENCY)[-1]
         if self.config.block_scales:
-            arrived = self._shifted(m, arrived, moving[OPERAND_BITS * array.rows :])
+            shifted = Signal.like(arrived)
+            m.d.comb += [shifted.eq(arrived), shifted.shift.eq(saturated(arrived.shift + distance, self.config.shift_bits))]
+            arrived = shifted
         fall = ripple(m, "fall", arrived, array.cells + array.multiply_stages)
         rows = ripple(m, "row", fall[-1], array.columns + MEMORY_LATENCY + 1)
         seams = []
@@ -183,8 +187,8 @@ class Slab(wiring.Component):
             m.d.sync += [south.p.fused.eq(1), south.p.row_macs.eq(0)]  # the first slab counts for all
         return here  # pyright: ignore[reportReturnType]  the stubs' `create` forgets the kind of interface
 
-    def _stream(self, m: Module, platform: object, start: PureInterface) -> tuple[data.View, Value]:
-        """Read the pass's moving rows, one a cycle; give the row token, and the row's operands one cycle later."""
+    def _stream(self, m: Module, platform: object, start: PureInterface) -> tuple[data.View, Value, Value]:
+        """Read the pass's moving rows, one a cycle; give the row token, and one cycle later the row's operands and distance."""
         config = self.config
         current = Signal(start_layout(config))  # the row in this cycle, and how many are left with it
         following = Signal(start_layout(config))
@@ -202,9 +206,7 @@ class Slab(wiring.Component):
                 following.accumulator.eq(current.accumulator + 1),
             ]
 
-        m.submodules.moving_bank = bank = share(
-            platform, Ram1r1w(config.moving_depth, config.moving_bits)
-        )
+        m.submodules.moving_bank = bank = share(platform, Ram1r1w(config.moving_depth, OPERAND_BITS * config.array.rows))
         connect(m, flipped(self.moving), bank.write)
         m.d.comb += [
             bank.read.enable.eq(streaming),
@@ -225,13 +227,17 @@ class Slab(wiring.Component):
         ]
         if config.block_scales:
             m.d.comb += [row.swap.eq(start.valid), row.shift.eq(current.shift)]
-        return row, bank.read.data
+            return row, bank.read.data, self._distance(m, platform, streaming & current.scaled, current.moving)
+        return row, bank.read.data, Const(0)
 
-    def _shifted(self, m: Module, row: data.View, distance: Value) -> data.View:
-        """Add the distance of a row's block from the row's anchor to the row's shift."""
-        shifted = Signal(row_layout(self.config))
-        m.d.comb += [shifted.eq(row), shifted.shift.eq(saturated(row.shift + distance, self.config.shift_bits))]
-        return shifted
+    def _distance(self, m: Module, platform: object, read: Value, address: Value) -> Value:
+        """Read how far the block of a moving row is below the row's anchor; 0 for a row that is not scaled."""
+        m.submodules.distance_bank = bank = share(platform, Ram1r1w(self.config.moving_depth, OPERAND_BITS))
+        scaled = Signal()
+        connect(m, flipped(self.distances), bank.write)
+        m.d.comb += [bank.read.enable.eq(read), bank.read.address.eq(address)]
+        m.d.sync += scaled.eq(read)
+        return Mux(scaled, bank.read.data, 0)
 
     def _load(self, m: Module, load: PureInterface) -> tuple[data.View, Value]:
         """Read the stationary tile's words, one a cycle, from the cycle of the `load` token on; give the first's address, too."""

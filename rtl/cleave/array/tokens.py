@@ -28,7 +28,7 @@ def start_layout(config: EngineConfig) -> data.StructLayout:
         "below": bits_for(config.array.slabs),
         "signal": 2,  # units LOAD and DRAIN to give a token to after the last row
         "row_macs": ROW_MACS_BITS,
-    } | _shift(config))  # of every row, beside its blocks' own
+    } | ({"scaled": 1} | _shift(config) if config.block_scales else {}))  # blocks have scales; the shift of all, besides these
 
 
 def row_layout(config: EngineConfig) -> data.StructLayout:

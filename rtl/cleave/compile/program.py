@@ -36,11 +36,12 @@ class Program:
         row_bytes: int,
         memory: int,
         stride: int,
+        element: int = 0,
         after: Iterable[int] = (),
     ) -> int:
         """Add a LOAD; `slabs` is a mask."""
         return self._add(
-            [Opcode.LOAD, 0, 0, destination, slabs, address, rows, row_bytes, memory, stride],
+            [Opcode.LOAD, 0, 0, destination, element, slabs, address, rows, row_bytes, memory, stride],
             Unit.LOAD,
             Unit.LOAD,
             after,
@@ -62,12 +63,14 @@ class Program:
         row_macs: int,
         last_row_macs: int,
         accumulate_rest: bool = True,
+        scaled: bool = False,
+        shift: int = 0,
         after: Iterable[int] = (),
     ) -> int:
         """Add a MATMUL whose passes all use the same accumulator rows."""
         return self._add(
             [Opcode.MATMUL, 0, 0, first, count, rows, passes, moving, moving_step, stationary, stationary_step,
-             accumulator, 0, accumulate_first, accumulate_rest, row_macs, last_row_macs],
+             accumulator, 0, scaled, shift, accumulate_first, accumulate_rest, row_macs, last_row_macs],
             Unit.SLAB + first, Unit.SLAB + first + count - 1, after,
         )  # fmt: skip
 
@@ -83,11 +86,16 @@ class Program:
         stride: int,
         relu: bool = False,
         parameters: int = 0,
+        row_parameters: int = 0,
+        target: int = 0,
+        mode: int = 0,
+        saturate: bool = False,
         after: Iterable[int] = (),
     ) -> int:
         """Add a DRAIN."""
         return self._add(
-            [Opcode.DRAIN, 0, 0, output, relu, slab, accumulator, rows, columns, parameters, memory, stride],
+            [Opcode.DRAIN, 0, 0, output, relu, slab, accumulator, rows, columns, parameters, memory, stride,
+             row_parameters, target, mode, saturate],
             Unit.DRAIN, Unit.DRAIN, after,
         )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """The dispatcher: it checks each fetched instruction's form and puts it into the queues of its units, in order."""
 
-from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,8 +18,8 @@ class Dispatcher(wiring.Component):
     """Dispatch one instruction per cycle, as soon as every queue that it goes to has room.
 
     Raises ILLEGAL_INSTRUCTION for an unknown opcode, set bits without a field, tokens from or for units that do not
-    exist or do not exchange any, and a MATMUL whose partition is not in the array or that has no rows or passes. What
-    an address or a length may be is checked where it is used.
+    exist or do not exchange any, a MATMUL whose partition is not in the array or that has no rows or passes, and one with scales or
+    a shift in an engine without `block_scales`. What an address or a length may be is checked where it is used.
 
     Members
     -------
@@ -46,6 +46,7 @@ class Dispatcher(wiring.Component):
         slabs = self.config.array.slabs
         word = self.i.p.instruction
         views = {opcode: data.View(instruction_layout(opcode), word[: instruction_layout(opcode).size]) for opcode in Opcode}
+        scales = Const(0) if self.config.block_scales else views[Opcode.MATMUL].scaled | views[Opcode.MATMUL].shift.any()
         every_slab = (1 << slabs) - 1 << Unit.SLAB
         partners = {
             Opcode.LOAD: every_slab | 1 << Unit.DRAIN,
@@ -69,7 +70,7 @@ class Dispatcher(wiring.Component):
                 with m.Case(opcode):
                     if opcode is Opcode.MATMUL:
                         past = view.first + view.count
-                        place = (view.count != 0) & (past <= slabs) & (view.rows != 0) & (view.passes != 0)
+                        place = (view.count != 0) & (past <= slabs) & (view.rows != 0) & (view.passes != 0) & ~scales
                         inside = [(view.first <= s) & (s < past) for s in range(slabs)]
                         rooms = [~member | port.ready for member, port in zip(inside, self.slabs, strict=True)]
                         m.d.comb += [legal.eq(form & place), ready.eq(Cat(rooms).all())]

@@ -12,10 +12,10 @@ why partitions can change from one instruction to the next without a pause or a 
 A pass is a load (decided in cycle u, at the slab in u + 1) and a start (decided in t, at the slab in t + 2):
 
     t >= u + load_cycles - cells + 1    the swap does not overtake the write of the tile
-    u' >= t + 1, u' >= u + load_cycles  the next tile is written behind the swap, one tile at a time
+    u' >= t + 1, u' >= u + tile_words   the next tile is written behind the swap, one tile at a time
     t' >= t + rows                      one moving row a cycle
 
-so passes follow each other every max(rows, load_cycles) cycles.
+with tile_words = load_cycles, and one more in a scaled pass: so passes follow each other every max(rows, tile_words) cycles.
 """
 
 from amaranth.hdl import Const, Elaboratable, Module, Mux, Signal
@@ -39,12 +39,13 @@ def _cause(counter: Counter) -> Const:
 
 
 def limits(config: EngineConfig) -> dict[str, int]:
-    """Give the most that a field of a MATMUL may be in a queue: the first value with which a pass would leave its bank."""
+    """Give the most that a field of a MATMUL is in a queue: the first value with which a pass leaves its bank, or drops all."""
     depths = {
         "moving": config.moving_depth, "stationary": config.stationary_depth, "accumulator": config.accumulator_depth,
     }  # fmt: skip
     steps = {f"{bank}_step": depth for bank, depth in depths.items()}
-    return depths | steps | {"rows": min(config.moving_depth, config.accumulator_depth) + 1}
+    rows = min(config.moving_depth, config.accumulator_depth) + 1
+    return depths | steps | {"rows": rows, "shift": (1 << config.shift_bits) - 1}
 
 
 def matmul_layout(config: EngineConfig) -> data.StructLayout:
@@ -69,7 +70,7 @@ def matmul_layout(config: EngineConfig) -> data.StructLayout:
         "wait": 2,  # for LOAD and DRAIN, at the leader
         "signal": 2,
         "index": 32,
-    })
+    } | ({"scaled": 1, "shift": width["shift"]} if config.block_scales else {}))
 
 
 class Ready(wiring.Signature):
@@ -141,6 +142,7 @@ class Sequencer(wiring.Component):
         leads = self.command.valid & (head.offset == 0)
         follows = self.command.valid & (head.offset != 0)
         alone = head.below == 0
+        scaled = head.scaled if config.block_scales else Const(0)
 
         # The pass at hand. Addresses have a bit more than the instruction's, so that a sum past the end is seen.
         first = Signal(init=1)
@@ -162,7 +164,7 @@ class Sequencer(wiring.Component):
 
         # When the next load and the next start may be decided here: cycles from now, as a leader. `free` goes on counting
         # for QUIET cycles more, to know how long ago the last row was.
-        loading = Signal(range(array.load_cycles + array.slabs))
+        loading = Signal(range(config.tile_words + array.slabs))
         free = Signal(range(limits(config)["rows"] + array.slabs + QUIET))
         tail = Signal(bits_for(config.accumulator_depth))
 
@@ -185,10 +187,10 @@ class Sequencer(wiring.Component):
         loaded = Signal()
         outside = (
             (current.moving + head.rows > config.moving_depth)
-            | (current.stationary + array.load_cycles > config.stationary_depth)
+            | (current.stationary + array.load_cycles + scaled > config.stationary_depth)
             | (current.accumulator + head.rows > config.accumulator_depth)
         )
-        written = loading < array.cells
+        written = loading < array.cells + scaled
         go = leads & ~self.waits.any() & ~self.abort
         wants_load = go & ~loaded & can_load & (alone | self.from_south.load)
         starts = go & loaded & written & can_start & (alone | self.from_south.start)
@@ -215,7 +217,7 @@ class Sequencer(wiring.Component):
         # What every slab of the partition keeps of them.
         m.d.sync += [loading.eq(Mux(loading == 0, 0, loading - 1)), free.eq(Mux(free == 0, 0, free - 1))]
         with m.If(decision.load):
-            m.d.sync += [loaded.eq(leads), loading.eq(array.load_cycles - 1 + head.offset)]
+            m.d.sync += [loaded.eq(leads), loading.eq(array.load_cycles - 1 + scaled + head.offset)]
         with m.If(decision.start):
             m.d.sync += [
                 loaded.eq(0),
@@ -249,6 +251,12 @@ class Sequencer(wiring.Component):
             self.start.valid.eq(start.valid),
             self.start.p.eq(start.p),
         ]
+        if config.block_scales:
+            m.d.sync += [
+                self.load.p.scaled.eq(scaled),
+                start.p.scaled.eq(scaled),
+                start.p.shift.eq(head.shift),
+            ]
         m.d.comb += self.busy.eq(start.valid | self.start.valid)
 
         # Why nothing streams, for the counters.

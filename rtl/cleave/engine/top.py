@@ -15,7 +15,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..array.array import Array
-from ..config import EngineConfig, require
+from ..config import EngineConfig
 from ..hdl import share
 from .axi import Axi4Read, Axi4Write, AxiLite
 from .axi_read import AxiRead
@@ -53,7 +53,6 @@ class Engine(wiring.Component):
     """
 
     def __init__(self, config: EngineConfig) -> None:
-        require(not config.block_scales, "block_scales must be false: only the array has them yet, no engine", config.block_scales)
         self.config = config
         address, width = config.axi_address_width, config.axi_data_width
         super().__init__({
@@ -138,9 +137,13 @@ class Engine(wiring.Component):
         connect(m, load.chunk, bank_writer.load)
         connect(m, drain.chunks, bank_writer.drain)
         connect(m, bank_writer.banks.parameters, drain.parameters)
+        if config.block_scales:
+            connect(m, bank_writer.banks.row_parameters, drain.row_parameters)
         for s in slabs:
             connect(m, bank_writer.banks.moving[s], array.moving[s])
             connect(m, bank_writer.banks.stationary[s], array.stationary[s])
+            if config.block_scales:
+                connect(m, bank_writer.banks.distances[s], array.distances[s])
             connect(m, drain.read[s], array.accumulators[s])
 
         # Control.

@@ -1,8 +1,9 @@
 """What makes an instruction illegal: the checks that the engine makes before it runs one."""
 
-from ..config import EngineConfig
+from ..config import ACCUMULATOR_BYTES, EngineConfig
 from ..engine.isa import Destination, Error, Instruction, Opcode, Output, Unit
 from ..errors import EngineError
+from ..numerics.formats import TARGETS
 from ..numerics.requantise import RECORD_BYTES
 
 
@@ -62,21 +63,31 @@ def _placeable(slabs: int, segments: int, config: EngineConfig) -> bool:
 
 def _load(instruction: Instruction, config: EngineConfig, window: int) -> list[Rule]:
     array, row_bytes, slabs = config.array, instruction.row_bytes, instruction.slabs
+    least_rows = least_bytes = 1
     if instruction.destination == Destination.MOVING:
         segments, words, depth = cuts(row_bytes, array.rows), instruction.rows, config.moving_depth
+    elif instruction.destination == Destination.MOVING_SCALES:
+        segments, words, depth, least_bytes = row_bytes - 1, instruction.rows, config.moving_depth, 2
+    elif instruction.destination == Destination.STATIONARY_SCALES:
+        segments, words, depth, least_rows = instruction.rows - 1, 1, config.stationary_depth, 2
     elif instruction.destination == Destination.STATIONARY:
         segments, depth = cuts(instruction.rows, array.rows), config.stationary_depth
         words = cuts(min(instruction.rows, array.rows), array.load_rows)
     else:
         segments, depth = 1, config.parameter_depth
         words = instruction.rows * cuts(row_bytes, parameter_word_bytes(config))
-    parameters = instruction.destination == Destination.PARAMETERS
+    parameters = instruction.destination in (Destination.PARAMETERS, Destination.ROW_PARAMETERS)
+    of_columns = instruction.destination in (Destination.STATIONARY, Destination.STATIONARY_SCALES)
+    elements = instruction.destination in (Destination.MOVING, Destination.STATIONARY) and config.block_scales
+    last = Destination.STATIONARY_SCALES if config.block_scales else Destination.PARAMETERS
     return [
-        (Error.ILLEGAL_INSTRUCTION, instruction.destination in tuple(Destination), "destination must be 0, 1 or 2"),
-        (Error.ILLEGAL_INSTRUCTION, row_bytes >= 1, "row_bytes must be at least 1"),
+        (Error.ILLEGAL_INSTRUCTION, instruction.destination <= last, f"destination must be 0 to {last}"),
+        (Error.ILLEGAL_INSTRUCTION, elements or not instruction.element, "element must be 0 here"),
+        (Error.ILLEGAL_INSTRUCTION, instruction.rows >= least_rows, f"rows must be at least {least_rows}"),
+        (Error.ILLEGAL_INSTRUCTION, row_bytes >= least_bytes, f"row_bytes must be at least {least_bytes}"),
         (
             Error.ILLEGAL_INSTRUCTION,
-            instruction.destination != Destination.STATIONARY or row_bytes <= array.columns,
+            not of_columns or row_bytes <= array.columns,
             f"row_bytes must be at most {array.columns} for stationary banks",
         ),
         (Error.ILLEGAL_INSTRUCTION, (slabs == 0) == parameters, "slabs must name slabs for banks, none for parameters"),
@@ -101,6 +112,11 @@ def _matmul(instruction: Instruction, config: EngineConfig, _window: int) -> lis
         (Error.ILLEGAL_INSTRUCTION, instruction.count >= 1, "count must be at least 1"),
         (
             Error.ILLEGAL_INSTRUCTION,
+            config.block_scales or not (instruction.scaled or instruction.shift),
+            "scaled and shift must be 0 without block_scales",
+        ),
+        (
+            Error.ILLEGAL_INSTRUCTION,
             instruction.first + instruction.count <= array.slabs,
             f"the partition must lie in {array.slabs} slabs",
         ),
@@ -108,7 +124,7 @@ def _matmul(instruction: Instruction, config: EngineConfig, _window: int) -> lis
         ends(
             instruction.stationary,
             instruction.stationary_step,
-            array.load_cycles,
+            array.load_cycles + instruction.scaled,
             config.stationary_depth,
             "stationary words",
         ),
@@ -129,8 +145,13 @@ def moving_output(instruction: Instruction) -> tuple[int, int]:
 
 def _drain(instruction: Instruction, config: EngineConfig, window: int) -> list[Rule]:
     array, columns = config.array, instruction.columns
+    last = Output.ROUNDED if config.block_scales else Output.MOVING
+    rounded = instruction.output == Output.ROUNDED
+    only_rounded = instruction.target or instruction.mode or instruction.saturate or instruction.row_parameters
     rules: list[Rule] = [
-        (Error.ILLEGAL_INSTRUCTION, instruction.output in tuple(Output), "output must be 0, 1 or 2"),
+        (Error.ILLEGAL_INSTRUCTION, instruction.output <= last, f"output must be 0 to {last}"),
+        (Error.ILLEGAL_INSTRUCTION, rounded or not only_rounded, "target, mode, saturate and row_parameters must be 0 here"),
+        (Error.ILLEGAL_INSTRUCTION, instruction.target < len(TARGETS), f"target must be below {len(TARGETS)}"),
         (Error.ILLEGAL_INSTRUCTION, instruction.slab < array.slabs, f"slab must be below {array.slabs}"),
         (Error.ILLEGAL_INSTRUCTION, 1 <= columns <= array.columns, f"columns must be 1 to {array.columns}"),
     ]
@@ -148,6 +169,11 @@ def _drain(instruction: Instruction, config: EngineConfig, window: int) -> list[
         words = instruction.parameters + cuts(columns, config.drain_lanes)
         ranges.append(
             (Error.BANK_RANGE, words <= config.parameter_depth, f"parameters must lie below {config.parameter_depth}")
+        )
+    if rounded:
+        words = instruction.row_parameters + cuts(instruction.rows, config.drain_lanes)
+        ranges.append(
+            (Error.BANK_RANGE, words <= config.parameter_depth, f"row parameters must lie below {config.parameter_depth}")
         )
     if instruction.output == Output.MOVING:
         slabs, address = moving_output(instruction)
@@ -172,9 +198,15 @@ def _drain(instruction: Instruction, config: EngineConfig, window: int) -> list[
             )
         )
     else:
-        size = columns * (4 if instruction.output == Output.INT32 else 1)
-        ranges.append(_memory(instruction, size, window))
+        ranges.append(_memory(instruction, columns * result_bytes(instruction), window))
     return rules + ranges
+
+
+def result_bytes(instruction: Instruction) -> int:
+    """Give the bytes of an element that a DRAIN writes to memory."""
+    if instruction.output == Output.ROUNDED and instruction.target < len(TARGETS):
+        return TARGETS[instruction.target].storage_bytes
+    return ACCUMULATOR_BYTES if instruction.output == Output.INT32 else 1
 
 
 def _memory(instruction: Instruction, row_bytes: int, window: int) -> Rule:

@@ -6,10 +6,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import EngineConfig
+from ..config import RESULT_BITS, EngineConfig
 from ..engine.isa import INSTRUCTION_BYTES, Destination, Error, Instruction, Opcode, Output, Unit, decode
 from ..errors import EngineError
+from ..numerics.drain import ROUND_RECORD, round_accumulators
+from ..numerics.formats import ELEMENTS, TARGETS
 from ..numerics.requantise import RECORD, requantise
+from ..numerics.rounding import Rounding
 from .check import check, cuts, moving_output, parameter_word_bytes
 
 
@@ -17,8 +20,8 @@ from .check import check, cuts, moving_output, parameter_word_bytes
 class Machine:
     """Banks, accumulators and memory window of an engine, and what programs do to them.
 
-    Instructions run in the order they are written, which every program must be valid in. Accumulators wrap at 32
-    bits, as the hardware's do.
+    Instructions run in the order they are written, which every program must be valid in. Accumulators wrap at
+    `accumulator_bits`, as the hardware's do.
 
     Parameters
     ----------
@@ -33,10 +36,13 @@ class Machine:
         int8[slabs, moving_depth, rows].
     stationary
         int8[slabs, stationary_depth, load_rows, columns].
+    distances
+        uint8[slabs, moving_depth]: how far a moving word's block is below its row's anchor. Those of stationary tiles stand in
+        part 0 of a word of `stationary`.
     accumulators
-        int32[slabs, accumulator_depth, columns].
-    parameters
-        One record per column, `drain_lanes` to a word.
+        int64[slabs, accumulator_depth, columns].
+    parameters, row_parameters
+        One record per column, and one per row, `drain_lanes` to a word.
     useful_macs
         What the hardware's counter holds after the last program.
     """
@@ -49,8 +55,10 @@ class Machine:
         config, array = self.config, self.config.array
         self.moving = np.zeros((array.slabs, config.moving_depth, array.rows), np.int8)
         self.stationary = np.zeros((array.slabs, config.stationary_depth, array.load_rows, array.columns), np.int8)
-        self.accumulators = np.zeros((array.slabs, config.accumulator_depth, array.columns), np.int32)
+        self.distances = np.zeros((array.slabs, config.moving_depth), np.uint8)
+        self.accumulators = np.zeros((array.slabs, config.accumulator_depth, array.columns), np.int64)
         self.parameters = np.zeros(config.parameter_depth * config.drain_lanes, RECORD)
+        self.row_parameters = np.zeros(len(self.parameters), ROUND_RECORD)
 
     def run(self, offset: int, length: int) -> None:
         """Run the program of `length` instructions at byte `offset` of the window.
@@ -79,9 +87,12 @@ class Machine:
                 raise EngineError(Error.ILLEGAL_INSTRUCTION, index, str(error)) from None
             check(instruction, self.config, index=index, window=len(self.memory))
             self._take(tokens, instruction, index)
-            {Opcode.LOAD: self._load, Opcode.MATMUL: self._matmul, Opcode.DRAIN: self._drain}[instruction.opcode](
-                instruction
-            )
+            try:
+                {Opcode.LOAD: self._load, Opcode.MATMUL: self._matmul, Opcode.DRAIN: self._drain}[instruction.opcode](
+                    instruction
+                )
+            except _ScaleError as error:
+                raise EngineError(Error.SCALE, index, str(error)) from None
             self._give(tokens, instruction, index)
 
     def _take(self, tokens: dict[tuple[int, int], int], instruction: Instruction, index: int) -> None:
@@ -108,23 +119,34 @@ class Machine:
         config, array = self.config, self.config.array
         address, rows = instruction.address, self._rows(instruction, instruction.row_bytes)
         if instruction.destination == Destination.MOVING:
-            self._write_moving(rows.view(np.int8), instruction.slabs, address)
+            self._write_moving(_decoded(rows, instruction.element), instruction.slabs, address)
         elif instruction.destination == Destination.STATIONARY:
             padded = np.zeros((len(rows), array.columns), np.int8)
-            padded[:, : rows.shape[1]] = rows.view(np.int8)
+            padded[:, : rows.shape[1]] = _decoded(rows, instruction.element)
             for segment in range(cuts(len(rows), array.rows)):
                 tile = padded[segment * array.rows : (segment + 1) * array.rows]
                 for slab in bits(instruction.slabs << segment):
                     bank = self.stationary[slab].reshape(-1, array.columns)
                     first = address * array.load_rows
                     bank[first : first + len(tile)] = tile
+        elif instruction.destination == Destination.MOVING_SCALES:
+            for segment, distances in enumerate(_distances(rows[:, :1], rows[:, 1:]).T):
+                for slab in bits(instruction.slabs << segment):
+                    self.distances[slab, address : address + len(rows)] = distances
+        elif instruction.destination == Destination.STATIONARY_SCALES:
+            for segment, distances in enumerate(_distances(rows[:1], rows[1:])):
+                for slab in bits(instruction.slabs << segment):
+                    self.stationary[slab, address, 0] = 0
+                    self.stationary[slab, address, 0, : len(distances)] = distances.view(np.int8)
         else:
             word = parameter_word_bytes(config)
             padded = np.zeros((len(rows), cuts(rows.shape[1], word) * word), np.uint8)
             padded[:, : rows.shape[1]] = rows
-            records = padded.reshape(-1).view(RECORD)
+            of_rows = instruction.destination == Destination.ROW_PARAMETERS
+            memory = self.row_parameters if of_rows else self.parameters
+            records = padded.reshape(-1).view(memory.dtype)
             first = address * config.drain_lanes
-            self.parameters[first : first + len(records)] = records
+            memory[first : first + len(records)] = records
 
     def _write_moving(self, rows: NDArray[np.int8], slabs: int, address: int) -> None:
         width = self.config.array.rows
@@ -136,7 +158,7 @@ class Machine:
                 self.moving[slab, address : address + len(rows)] = padded[:, segment * width : (segment + 1) * width]
 
     def _matmul(self, instruction: Instruction) -> None:
-        array, rows, passes = self.config.array, instruction.rows, instruction.passes
+        config, array, rows, passes = self.config, self.config.array, instruction.rows, instruction.passes
         slabs = slice(instruction.first, instruction.first + instruction.count)
         steps = np.arange(passes)[:, None]
         moving = instruction.moving + steps * instruction.moving_step + np.arange(rows)
@@ -148,24 +170,40 @@ class Machine:
             .astype(np.float32)
             .reshape(instruction.count, passes, array.rows, array.columns)
         )
-        products = (a @ w).astype(np.int32).sum(axis=0, dtype=np.int32)
+        products = (a @ w).astype(np.int64)
+        if config.block_scales:
+            shift: NDArray[np.int64] | int = instruction.shift
+            if instruction.scaled:
+                of_column = self.stationary[slabs, stationary[:, -1] + 1, 0].view(np.uint8).astype(np.int64)
+                shift = shift + self.distances[slabs, moving][..., None] + of_column[:, :, None]
+            products = products << config.accumulator_bits - array.sum_bits >> np.minimum(shift, 63)
+        products = products.sum(axis=0)
         bank = self.accumulators[slabs.stop - 1]
         for number, product in enumerate(products):
             first = instruction.accumulator + number * instruction.accumulator_step
             if instruction.accumulate_rest if number else instruction.accumulate_first:
-                bank[first : first + rows] += product
-            else:
-                bank[first : first + rows] = product
+                product = product + bank[first : first + rows]  # noqa: PLW2901  what is written, either way
+            bank[first : first + rows] = _wrapped(product, config.accumulator_bits)
         self.useful_macs += rows * ((passes - 1) * instruction.row_macs + instruction.last_row_macs)
 
     def _drain(self, instruction: Instruction) -> None:
         first, columns = instruction.accumulator, instruction.columns
         rows = self.accumulators[instruction.slab, first : first + instruction.rows, :columns]
+        raw = _wrapped(rows, RESULT_BITS).astype("<i4")
         if instruction.output == Output.INT32:
-            self._store(instruction, np.ascontiguousarray(rows, "<i4").view(np.uint8))
+            self._store(instruction, raw.view(np.uint8))
             return
-        start = instruction.parameters * self.config.drain_lanes
-        result = requantise(rows, self.parameters[start : start + columns], relu=bool(instruction.relu))
+        lanes = self.config.drain_lanes
+        records = self.parameters[instruction.parameters * lanes :][:columns]
+        if instruction.output == Output.ROUNDED:
+            of_rows = self.row_parameters[instruction.row_parameters * lanes :][: instruction.rows]
+            codes = round_accumulators(
+                rows, of_rows, records.view(ROUND_RECORD), TARGETS[instruction.target],
+                Rounding(instruction.mode), saturate=bool(instruction.saturate), relu=bool(instruction.relu),
+            )  # fmt: skip
+            self._store(instruction, codes.view(np.uint8))
+            return
+        result = requantise(raw, records, relu=bool(instruction.relu))
         if instruction.output == Output.INT8:
             self._store(instruction, result.view(np.uint8))
         else:
@@ -174,6 +212,30 @@ class Machine:
     def _store(self, instruction: Instruction, rows: NDArray[np.uint8]) -> None:
         for target, row in zip(self._rows(instruction, rows.shape[1]), rows, strict=True):
             target[:] = row
+
+
+class _ScaleError(Exception):
+    """A block's scale is above its anchor."""
+
+
+def _distances(anchors: NDArray[np.uint8], scales: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Give how far scales are below their anchors."""
+    above = scales > anchors
+    if above.any():
+        scale, anchor = (array[above][0] for array in np.broadcast_arrays(scales, anchors))
+        raise _ScaleError(f"a scale must not be above its anchor, {anchor}, as {scale} is")
+    return anchors - scales
+
+
+def _decoded(codes: NDArray[np.uint8], element: int) -> NDArray[np.int8]:
+    """Give the integers of elements, one code in the lowest bits of each byte."""
+    target = ELEMENTS[element]
+    return target.integers[codes & (1 << target.bits) - 1].astype(np.int8)
+
+
+def _wrapped(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """Give integers as two's complement of so many bits keeps them."""
+    return values << 64 - bits >> 64 - bits
 
 
 def units(instruction: Instruction) -> tuple[int, int]:

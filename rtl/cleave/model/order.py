@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import ACCUMULATOR_BYTES, EngineConfig
+from ..config import EngineConfig
 from ..engine.isa import Destination, Instruction, Opcode, Output, Unit
-from .check import cuts, moving_output, parameter_word_bytes
+from .check import cuts, moving_output, parameter_word_bytes, result_bytes
 from .machine import bits, units
 
 Clock = NDArray[np.int64]
@@ -74,9 +74,19 @@ def _load(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
             words = cuts(min(array.rows, rows - segment * array.rows), array.load_rows)
             for slab in bits(instruction.slabs << segment):
                 yield Access(("stationary", slab), Unit.LOAD, slice(address, address + words), write=True)
+    elif instruction.destination == Destination.MOVING_SCALES:
+        words = slice(address, address + rows)
+        for segment in range(row_bytes - 1):
+            for slab in bits(instruction.slabs << segment):
+                yield Access(("distances", slab), Unit.LOAD, words, write=True)
+    elif instruction.destination == Destination.STATIONARY_SCALES:
+        for segment in range(rows - 1):
+            for slab in bits(instruction.slabs << segment):
+                yield Access(("stationary", slab), Unit.LOAD, slice(address, address + 1), write=True)
     else:
         words = rows * cuts(row_bytes, parameter_word_bytes(config))
-        yield Access(("parameters", 0), Unit.LOAD, slice(address, address + words), write=True)
+        place = "parameters" if instruction.destination == Destination.PARAMETERS else "row parameters"
+        yield Access((place, 0), Unit.LOAD, slice(address, address + words), write=True)
 
 
 def _matmul(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
@@ -86,11 +96,13 @@ def _matmul(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
         return np.unique(start + steps * step + np.arange(count))
 
     moving = words(instruction.moving, instruction.moving_step, instruction.rows)
-    stationary = words(instruction.stationary, instruction.stationary_step, config.array.load_cycles)
+    stationary = words(instruction.stationary, instruction.stationary_step, config.array.load_cycles + instruction.scaled)
     last = instruction.first + instruction.count - 1
     for slab in range(instruction.first, last + 1):
         yield Access(("moving", slab), Unit.SLAB + slab, moving, write=False)
         yield Access(("stationary", slab), Unit.SLAB + slab, stationary, write=False)
+        if instruction.scaled:
+            yield Access(("distances", slab), Unit.SLAB + slab, moving, write=False)
     rows = words(instruction.accumulator, instruction.accumulator_step, instruction.rows)
     yield Access(("accumulators", last), Unit.SLAB + last, rows, write=True)
 
@@ -102,13 +114,15 @@ def _drain(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
     if instruction.output != Output.INT32:
         words = slice(instruction.parameters, instruction.parameters + cuts(columns, config.drain_lanes))
         yield Access(("parameters", 0), Unit.DRAIN, words, write=False)
+    if instruction.output == Output.ROUNDED:
+        words = slice(instruction.row_parameters, instruction.row_parameters + cuts(instruction.rows, config.drain_lanes))
+        yield Access(("row parameters", 0), Unit.DRAIN, words, write=False)
     if instruction.output == Output.MOVING:
         slabs, address = moving_output(instruction)
         words = slice(address, address + instruction.rows)
         yield from _moving(Unit.DRAIN, slabs, words, cuts(columns, config.array.rows))
     else:
-        size = columns * (ACCUMULATOR_BYTES if instruction.output == Output.INT32 else 1)
-        yield Access(("memory", 0), Unit.DRAIN, _memory(instruction, size), write=True)
+        yield Access(("memory", 0), Unit.DRAIN, _memory(instruction, columns * result_bytes(instruction)), write=True)
 
 
 class _Shadow:
@@ -146,6 +160,8 @@ class _History:
     def __init__(self, config: EngineConfig, window: int) -> None:
         self.config = config
         self.sizes = {
+            "distances": config.moving_depth,
+            "row parameters": config.parameter_depth,
             "moving": config.moving_depth,
             "stationary": config.stationary_depth,
             "accumulators": config.accumulator_depth,
