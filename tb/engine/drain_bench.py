@@ -12,7 +12,9 @@ from cleave.engine.bank_writer import WRITE_LATENCY
 from cleave.engine.drain import Drain
 from cleave.engine.isa import Error, Output
 from cleave.engine.ports import READ_LATENCY
+from cleave.numerics.formats import TARGETS
 from cleave.numerics.requantise import RECORD, requantise
+from tb.engine import rounded_reference
 from tb.engine.axi_write_memory import AxiWriteMemory
 
 BASE = 0x1_0000_0000 - 0x1000
@@ -68,11 +70,18 @@ class DrainBench:
 
         # Sums as large as they come, and as small as they often are.
         shape = (array.slabs, config.accumulator_depth, array.columns)
-        wide = generator.integers(-(2**31), 2**31, shape)
-        self.accumulators = np.where(generator.random(shape) < 0.5, wide, wide >> 18).astype(np.int32)
+        bits = config.accumulator_bits
+        wide = generator.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), shape, endpoint=False)
+        lengths = generator.choice([0, 0, 0, 18, *range(18, bits, 3)], shape)
+        self.accumulators = wide >> lengths
+        self.outputs = list(Output) if config.block_scales else [Output.INT32, Output.INT8, Output.MOVING]
         self.records = np.zeros((config.parameter_depth, config.drain_lanes), RECORD)
+        self.row_records = np.zeros(0, rounded_reference.RECORD)
         self.records["bias"] = generator.integers(-(2**31), 2**31, self.records.shape) >> generator.integers(
             0, 31, self.records.shape)
+        if config.block_scales:  # of either kind, as it is used
+            self.row_records = rounded_reference.random_records(generator, self.records.shape)
+            self.records = rounded_reference.random_records(generator, self.records.shape).view(RECORD)
         self.records["multiplier"] = generator.integers(0, 2**16, self.records.shape)
         self.records["shift"] = generator.integers(14, 45, self.records.shape)
         self.moving = generator.integers(-128, 128, (array.slabs, config.moving_depth, array.rows)).astype(np.int8)
@@ -92,9 +101,13 @@ class DrainBench:
         columns, first = fields["columns"], fields["accumulator"]
         rows = self.accumulators[fields["slab"], first:first + fields["rows"], :columns]
         if fields["output"] == Output.INT32:
-            return np.ascontiguousarray(rows).view(np.uint8)
+            return rows.astype(np.int32).view(np.uint8)
         records = self.records[fields["parameters"]:].reshape(-1)[:columns]
-        return requantise(rows, records, relu=bool(fields["relu"])).view(np.uint8)
+        if fields["output"] == Output.ROUNDED:
+            wanted = {name: fields[name] for name in ("target", "mode", "saturate", "relu")}
+            row_records = self.row_records[fields["row_parameters"]:].reshape(-1)[:len(rows)]
+            return rounded_reference.results(rows, row_records, records.view(rounded_reference.RECORD), **wanted).view(np.uint8)
+        return requantise(rows.astype(np.int32), records, relu=bool(fields["relu"])).view(np.uint8)
 
     def expect(self, fields: dict[str, int]) -> None:
         """Do to the expected memories what an instruction does."""
@@ -118,6 +131,7 @@ class DrainBench:
     def instruction(self, output: Output, start: int = 0, word: int = 0, /, **changes: int) -> dict[str, int]:
         """Give a random legal instruction with memory rows from `start` on, or moving words from `word` on."""
         config, array, random = self.config, self.config.array, self.random
+        lanes = config.drain_lanes
         columns = random.choice([array.columns, random.randint(1, array.columns)])
         fields = {"output": output, "relu": 0, "slab": random.randrange(array.slabs), "parameters": 0, "stride": 0}
         if output == Output.MOVING:
@@ -134,11 +148,17 @@ class DrainBench:
         fields["columns"] = columns
         if output != Output.INT32:
             fields["relu"] = random.randrange(2)
-            fields["parameters"] = random.randint(0, config.parameter_depth - -(-columns // config.drain_lanes))
+            fields["parameters"] = random.randint(0, config.parameter_depth - -(-columns // lanes))
+        size = 4 if output == Output.INT32 else 1
+        if output == Output.ROUNDED:
+            fields["rows"] = min(fields["rows"], config.parameter_depth * lanes)
+            fields["row_parameters"] = random.randint(0, config.parameter_depth - -(-fields["rows"] // lanes))
+            fields |= {"target": random.randrange(len(TARGETS)), "mode": random.randrange(4), "saturate": random.randrange(2)}
+            size = TARGETS[fields["target"]].storage_bytes
         if output == Output.MOVING:
             fields["memory"] = word << 32 | mask
         else:
-            width = columns * (4 if output == Output.INT32 else 1)
+            width = columns * size
             fields["memory"] = start + random.choice([0, random.randrange(64)])
             fields["stride"] = width + random.choice([0, 0, random.randrange(40)])
         return fields | changes
@@ -147,7 +167,7 @@ class DrainBench:
         """Give random legal instructions whose results do not meet."""
         program, memory, word = [], 0, 0
         for _ in range(count):
-            fields = self.instruction(self.random.choice(list(Output)), memory, word)
+            fields = self.instruction(self.random.choice(self.outputs), memory, word)
             if fields["output"] == Output.MOVING:
                 word += fields["rows"]
             else:
@@ -174,15 +194,18 @@ class DrainBench:
         return self
 
     async def write_parameters(self, ctx) -> None:  # noqa: ANN001
-        port = self.dut.parameters
         ctx.set(self.dut.window.base, self.base)
         ctx.set(self.dut.window.size, self.window)
-        ctx.set(port.enable, 1)
-        for address, word in enumerate(self.records):
-            ctx.set(port.address, address)
-            ctx.set(port.data, int.from_bytes(word.tobytes(), "little"))
-            await ctx.tick()
-        ctx.set(port.enable, 0)
+        memories = [(self.dut.parameters, self.records)]
+        if self.config.block_scales:
+            memories.append((self.dut.row_parameters, self.row_records))
+        for port, records in memories:
+            ctx.set(port.enable, 1)
+            for address, word in enumerate(records):
+                ctx.set(port.address, address)
+                ctx.set(port.data, int.from_bytes(word.tobytes(), "little"))
+                await ctx.tick()
+            ctx.set(port.enable, 0)
 
     async def recover(self, ctx) -> None:  # noqa: ANN001
         """Reset the unit, and start to expect from what is in the memories now."""
@@ -204,6 +227,7 @@ class DrainBench:
         held_chunk = None
         sent = done = 0
         quiet = 0
+        mask = (1 << config.accumulator_bits) - 1
         reads = [(read.valid, read.ready, read.address, read.group) for read in dut.read]
         chunk = dut.chunks
         sampled = [
@@ -244,7 +268,7 @@ class DrainBench:
                     row = self.accumulators[number, address]
                     for i in range(min(config.read_columns, config.array.columns - first)):
                         # Sampled in cycle `cycle - 1`, so that now is one cycle after the request.
-                        schedule[cycle - 1 + READ_LATENCY + i].append((read.data[i], int(row[first + i]) & 0xFFFFFFFF))
+                        schedule[cycle - 1 + READ_LATENCY + i].append((read.data[i], int(row[first + i]) & mask))
                 parity = ctx.get(read.address) & self.read_parity
                 ctx.set(read.ready, self.read_ready[number](cycle + parity))
             for signal_ in standing:

@@ -12,6 +12,7 @@ from .axi import Axi4Write
 from .axi_write import AxiWriter
 from .bank_writer import WRITE_LATENCY
 from .byte_aligner import ByteAligner
+from .drain_converter import DrainConverter
 from .drain_decoder import DrainDecoder
 from .drain_layouts import job_layout
 from .drain_ledger import DrainLedger
@@ -20,7 +21,6 @@ from .fork import Fork
 from .isa import Error, Opcode, Output
 from .lane_placer import LanePlacer
 from .ports import AccumulatorRead, UnitPort, Window, chunk_layout
-from .requantiser import Requantiser
 from .segment_packer import SegmentPacker
 
 __all__ = ["Drain"]
@@ -29,10 +29,10 @@ __all__ = ["Drain"]
 class Drain(wiring.Component):
     """Executes DRAIN instructions.
 
-        command -> decoder -> reader -> placer -> requantiser -+-> aligner -> writer -> memory
-                     |                                         |                ^
-                     +-> rows: addresses ----------------------|----------------+
-                     +-> ledger: completion                    +-> packer -> moving banks
+        command -> decoder -> reader -> placer -> converter -+-> aligner -> writer -> memory
+                     |                                       |                ^
+                     +-> rows: addresses --------------------|----------------+
+                     +-> ledger: completion                  +-> packer -> moving banks
 
     Each part takes its next job as soon as it is through with its last one: one instruction's accumulators are read
     while those of the one before are rounded, and the bus has yet to answer that before it.
@@ -56,19 +56,23 @@ class Drain(wiring.Component):
         The bus owes an answer to a write.
     read : Out(AccumulatorRead(config)).array(slabs)
     parameters : In(WritePort(parameter_depth, 64 * drain_lanes))
-        The parameter memory is in here.
+        The parameter memories are in here.
+    row_parameters : In(WritePort(parameter_depth, 64 * drain_lanes))
+        Only with `block_scales`.
     chunks : Out(stream.Signature(chunk_layout(config)))
     """
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
+        parameters = In(WritePort(config.parameter_depth, 8 * RECORD_BYTES * config.drain_lanes))
         super().__init__({
             "unit": Out(UnitPort(Opcode.DRAIN)),
             "window": In(Window(config)),
             "axi": Out(Axi4Write(config.axi_address_width, config.axi_data_width)),
             "owed": Out(1),
             "read": Out(AccumulatorRead(config)).array(config.array.slabs),
-            "parameters": In(WritePort(config.parameter_depth, 8 * RECORD_BYTES * config.drain_lanes)),
+            "parameters": parameters,
+            **({"row_parameters": parameters} if config.block_scales else {}),
             "chunks": Out(stream.Signature(chunk_layout(config))),
         })
 
@@ -79,7 +83,7 @@ class Drain(wiring.Component):
         m.submodules.fork = fork = Fork(job_layout(config), 5)
         m.submodules.reader = reader = AccumulatorReader(config)
         m.submodules.placer = placer = LanePlacer(config)
-        m.submodules.requantiser = requantiser = Requantiser(config)
+        m.submodules.converter = converter = DrainConverter(config)
         m.submodules.rows = rows = DrainRows(config)
         m.submodules.aligner = aligner = ByteAligner(config)
         m.submodules.writer = writer = AxiWriter(config)
@@ -97,18 +101,20 @@ class Drain(wiring.Component):
         # Data.
         for port, read in zip(self.read, reader.read, strict=True):
             connect(m, read, flipped(port))
-        connect(m, flipped(self.parameters), requantiser.parameters)
+        connect(m, flipped(self.parameters), converter.parameters)
+        if config.block_scales:
+            connect(m, flipped(self.row_parameters), converter.row_parameters)
         connect(m, flipped(self.window), placer.window)
         connect(m, flipped(self.window), rows.window)
         connect(m, reader.o, placer.i)
-        connect(m, placer.o, requantiser.i)
-        moves = requantiser.o.payload.place.output == Output.MOVING
+        connect(m, placer.o, converter.i)
+        moves = converter.o.payload.place.output == Output.MOVING
         m.d.comb += [
-            aligner.i.payload.eq(requantiser.o.payload),
-            packer.i.payload.eq(requantiser.o.payload),
-            aligner.i.valid.eq(requantiser.o.valid & ~moves),
-            packer.i.valid.eq(requantiser.o.valid & moves),
-            requantiser.o.ready.eq(Mux(moves, packer.i.ready, aligner.i.ready)),
+            aligner.i.payload.eq(converter.o.payload),
+            packer.i.payload.eq(converter.o.payload),
+            aligner.i.valid.eq(converter.o.valid & ~moves),
+            packer.i.valid.eq(converter.o.valid & moves),
+            converter.o.ready.eq(Mux(moves, packer.i.ready, aligner.i.ready)),
         ]
         connect(m, aligner.o, writer.i)
         connect(m, rows.write, writer.write)

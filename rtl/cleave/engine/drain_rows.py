@@ -1,13 +1,12 @@
 """The memory rows of a drain: their addresses, checked against the window."""
 
-from amaranth.hdl import Elaboratable, Module, Mux, Signal
+from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import ACCUMULATOR_BYTES, EngineConfig
 from .axi_write import write_layout
-from .drain_layouts import job_layout
-from .isa import Output
+from .drain_layouts import by_size, job_layout
 from .ports import Window
 
 __all__ = ["DrainRows"]
@@ -19,7 +18,7 @@ OFFSET_BITS = 49
 class DrainRows(wiring.Component):
     """Give out the byte range of each of a job's rows, as long as they are inside the window.
 
-    Row r is the bytes [memory + r * stride, + size * columns) of the window, with `size` 4 for INT32 and else 1.
+    Row r is the bytes [memory + r * stride, + size * columns) of the window, with `size` the bytes of a result.
     Latency 2 cycles, throughput one row per cycle.
 
     Members
@@ -62,7 +61,7 @@ class DrainRows(wiring.Component):
         m.d.comb += [
             self.job.ready.eq((left == 0) & ~row_valid),
             free.eq(~row_valid | (self.write.valid & self.write.ready)),
-            last_byte.eq(Mux(job.output == Output.INT32, job.columns * ACCUMULATOR_BYTES, job.columns) - 1),
+            last_byte.eq(by_size(job, lambda size: job.columns * size) - 1),
         ]
         with m.If(self.job.ready & self.job.valid):
             m.d.sync += [job.eq(self.job.payload), left.eq(self.job.payload.rows), offset.eq(self.job.payload.memory)]

@@ -1,12 +1,11 @@
 """The address of each beat of a drain: its parameters, and its bytes in the bus word."""
 
-from amaranth.hdl import Elaboratable, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Elaboratable, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import ACCUMULATOR_BYTES, EngineConfig
-from .drain_layouts import job_layout, place_layout, placed_layout, read_layout
-from .isa import Output
+from ..config import EngineConfig
+from .drain_layouts import by_size, job_layout, place_layout, placed_layout, read_layout
 from .ports import Window
 
 __all__ = ["LanePlacer"]
@@ -16,8 +15,9 @@ class LanePlacer(wiring.Component):
     """Say of each beat which parameters it needs, how many bytes it makes and where in a bus word they start.
 
     Beat k of a job's row r has its parameters at `parameters + k`, and its bytes at address
-    `base + memory + r * stride + k * drain_lanes * size`, where `size` is 4 for INT32 and else 1; only the address's
-    lowest bits are computed here. Latency 0, throughput 1, also from one job to the next.
+    `base + memory + r * stride + k * drain_lanes * size`, where `size` is the bytes of a result; only the address's lowest
+    bits are computed here. The record of row r, for results that are rounded, is the r-th from word `row_parameters` on,
+    `drain_lanes` to a word. Latency 0, throughput 1, also from one job to the next.
 
     Members
     -------
@@ -45,10 +45,9 @@ class LanePlacer(wiring.Component):
         left, parameters = Signal.like(job.rows), Signal.like(job.parameters)
         offset = Signal(place_layout(self.config)["offset"].shape)
         row_offset, next_row = Signal.like(offset), Signal.like(offset)
-        raw, transfer, job_ends = Signal(), Signal(), Signal()
+        transfer, job_ends = Signal(), Signal()
         columns = Mux(self.i.payload.last, job.tail, lanes)
         m.d.comb += [
-            raw.eq(job.output == Output.INT32),
             self.o.valid.eq(active & self.i.valid),
             self.i.ready.eq(active & self.o.ready),
             transfer.eq(self.o.valid & self.o.ready),
@@ -56,7 +55,7 @@ class LanePlacer(wiring.Component):
             self.o.payload.parameters.eq(parameters),
             self.o.payload.relu.eq(job.relu),
             self.o.payload.place.output.eq(job.output),
-            self.o.payload.place.count.eq(Mux(raw, columns * ACCUMULATOR_BYTES, columns)),
+            self.o.payload.place.count.eq(by_size(job, lambda size: columns * size)),
             self.o.payload.place.offset.eq(offset),
             self.o.payload.place.last.eq(self.i.payload.last),
             next_row.eq(row_offset + job.stride),
@@ -66,7 +65,7 @@ class LanePlacer(wiring.Component):
         with m.If(transfer):
             m.d.sync += [
                 parameters.eq(parameters + 1),
-                offset.eq(offset + Mux(raw, lanes * ACCUMULATOR_BYTES, lanes)),
+                offset.eq(offset + by_size(job, lambda size: lanes * size)),
             ]
             with m.If(self.i.payload.last):
                 m.d.sync += [
@@ -86,4 +85,25 @@ class LanePlacer(wiring.Component):
                 offset.eq(start),
                 row_offset.eq(start),
             ]
+        if self.config.block_scales:
+            self._place_row(m, job, transfer)
         return m
+
+    def _place_row(self, m: Module, job: data.View, transfer: Value) -> None:
+        """Say where the record of each row is."""
+        row = Signal.like(self.o.payload.row)
+        first = Signal(init=1)
+        m.d.comb += [
+            self.o.payload.first.eq(first),
+            self.o.payload.row.eq(row),
+            self.o.payload.wanted.eq(job.wanted),
+            self.o.payload.place.size.eq(job.size),
+        ]
+        with m.If(transfer):
+            m.d.sync += first.eq(self.i.payload.last)
+            with m.If(self.i.payload.last):
+                m.d.sync += row.number.eq(row.number + 1)
+                with m.If(row.number == self.config.drain_lanes - 1):
+                    m.d.sync += [row.number.eq(0), row.word.eq(row.word + 1)]
+        with m.If(self.job.ready & self.job.valid):
+            m.d.sync += [row.word.eq(self.job.payload.row_parameters), row.number.eq(0)]

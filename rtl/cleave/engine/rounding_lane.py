@@ -1,0 +1,81 @@
+"""Rounding in the drain: an accumulator, with the records of its row and its column, to a code of any target format."""
+
+from amaranth.hdl import Elaboratable, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import ACCUMULATOR_BITS
+from ..hdl import share
+from ..numerics.normalise import EXPONENT_BITS
+from ..numerics.rounder import Rounder, format_layout
+from ..numerics.rounding import RANDOM_BITS
+
+__all__ = ["ROUNDING_RECORD", "RoundingLane"]
+
+RECORD_EXPONENT_BITS = 16
+
+ROUNDING_RECORD = data.StructLayout({"exponent": signed(RECORD_EXPONENT_BITS), "random": RANDOM_BITS, "nan": 1})
+"""What rounding reads of a record in memory, from its bit 0 on. The rest does not count."""
+
+
+class RoundingLane(wiring.Component):
+    """Round one accumulator.
+
+        code = round_to_target(accumulator * 2**(row.exponent + column.exponent)), or NaN if either record says so
+
+    A negative accumulator is 0 with `relu`. Stochastic rounding takes the exclusive or of the records' random numbers.
+
+    Latency `LATENCY` cycles in which `enable` is high, throughput 1.
+
+    Parameters
+    ----------
+    accumulator_bits
+        Width of the accumulator, 2 to 64.
+
+    Members
+    -------
+    enable : In(1)
+    accumulator : In(signed(accumulator_bits))
+    row, column : In(ROUNDING_RECORD)
+    relu : In(1)
+    wanted : In(format_layout())
+    code : Out(32)
+        The code in the lowest bits, zeros above.
+    """
+
+    LATENCY = Rounder.LATENCY
+
+    def __init__(self, accumulator_bits: int) -> None:
+        self.accumulator_bits = accumulator_bits
+        super().__init__({
+            "enable": In(1),
+            "accumulator": In(signed(accumulator_bits)),
+            "row": In(ROUNDING_RECORD),
+            "column": In(ROUNDING_RECORD),
+            "relu": In(1),
+            "wanted": In(format_layout()),
+            "code": Out(ACCUMULATOR_BITS),
+        })
+
+    @property
+    def shared_name(self) -> str:
+        return f"rounding_lane_{self.accumulator_bits}"
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        m.submodules.rounder = rounder = share(platform, Rounder(self.accumulator_bits))
+        # A limited exponent gives the same code: from 2**511 on all but zero overflow, and 63 bits below 2**-512 are nothing but
+        # sticky in all formats, whose least step is 2**-149.
+        limit = 1 << EXPONENT_BITS - 1
+        exponent = Signal(signed(RECORD_EXPONENT_BITS + 1))
+        m.d.comb += [
+            exponent.eq(self.row.exponent + self.column.exponent),
+            rounder.enable.eq(self.enable),
+            rounder.sum.eq(Mux(self.relu & (self.accumulator < 0), 0, self.accumulator)),
+            rounder.exponent.eq(Mux(exponent >= limit, limit - 1, Mux(exponent < -limit, -limit, exponent))),
+            rounder.poisoned.eq(self.row.nan | self.column.nan),
+            rounder.wanted.eq(self.wanted),
+            rounder.random.eq(self.row.random ^ self.column.random),
+            self.code.eq(rounder.code),
+        ]
+        return m
