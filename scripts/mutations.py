@@ -44,6 +44,8 @@ LOAD = "tb/engine/test_load.py"
 GEARBOX = "tb/engine/test_gearbox.py"
 BANK_WRITER = "tb/engine/test_bank_writer.py"
 DRAIN = "tb/engine/test_drain.py"
+ROUNDED = "tb/engine/test_drain_rounded.py -k 'programs or limits'"
+ROUNDING_LANE = "tb/engine/test_drain_rounded.py -k lane"
 REQUANTISER = "tb/engine/test_requantiser.py"
 AXI_WRITE = "tb/engine/test_axi_write.py"
 COMPILE = "tb/compile tb/model"
@@ -358,6 +360,33 @@ MUTATIONS = [
     Mutation("engine/drain_ledger.py", "completions of both outputs share a count", DRAIN,
              "count + pulse - (jobs.r_en & (oldest_moves == moves))",
              "count + pulse - jobs.r_en"),
+    Mutation("engine/drain_decoder.py", "rounding: of the rows' records only the first is looked for", ROUNDED,
+             "instruction.row_parameters * lanes + instruction.rows >",
+             "instruction.row_parameters * lanes + 1 >"),
+    Mutation("engine/lane_placer.py", "rounding: a word holds records for a power of two of rows", ROUNDED,
+             "row.number == self.config.drain_lanes - 1",
+             "row.number.all()"),
+    Mutation("engine/drain_layouts.py", "rounding: codes of two bytes are cut to one", ROUNDED,
+             "Mux(item.size[0], value(2), value(1))",
+             "value(1)"),
+    Mutation("engine/drain_converter.py", "rounding: a row gets the next row's record of the same word", ROUNDED,
+             "word_select(read.row.number,",
+             "word_select(beat.row.number,"),
+    Mutation("engine/drain_converter.py", "rounding: a row's first beat has the record of the row before", ROUNDED,
+             "beat.first & (",
+             "~beat.first & ("),
+    Mutation("engine/drain_converter.py", "rounding: requantised results are ahead of their place", ROUNDED,
+             "self.lane_latency - RequantiserLane.LATENCY)",
+             "self.lane_latency - RequantiserLane.LATENCY - 1)"),
+    Mutation("engine/rounding_lane.py", "rounding: exponents wrap", ROUNDING_LANE,
+             "Mux(exponent >= limit, limit - 1, Mux(exponent < -limit, -limit, exponent))",
+             "exponent"),
+    Mutation("engine/rounding_lane.py", "rounding: columns have no NaN", ROUNDING_LANE,
+             "self.row.nan | self.column.nan",
+             "self.row.nan"),
+    Mutation("engine/rounding_lane.py", "rounding: the columns' random numbers alone", ROUNDING_LANE,
+             "self.row.random ^ self.column.random",
+             "self.column.random"),
     Mutation("engine/axi_write.py", "a drain is complete with its first row", AXI_WRITE,
              "finals.w_data.eq(burst.final & last_range)",
              "finals.w_data.eq(burst.final)"),
