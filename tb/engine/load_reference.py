@@ -2,6 +2,7 @@
 
 from random import Random
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +14,12 @@ Fields = dict[str, int]
 Banks = dict[str, NDArray[np.uint8]]
 
 
+def destinations(config: EngineConfig) -> list[Destination]:
+    """Destinations that the engine has."""
+    plain = [Destination.MOVING, Destination.STATIONARY, Destination.PARAMETERS]
+    return list(Destination) if config.block_scales else plain
+
+
 def empty_banks(config: EngineConfig) -> Banks:
     """Give banks of a byte that tells that a word was not written."""
     array = config.array
@@ -20,12 +27,15 @@ def empty_banks(config: EngineConfig) -> Banks:
         "moving": np.full((array.slabs, config.moving_depth, array.rows), 0xEE, np.uint8),
         "stationary": np.full((array.slabs, config.stationary_depth, array.load_rows, array.columns), 0xEE, np.uint8),
         "parameters": np.full((config.parameter_depth, 8 * config.drain_lanes), 0xEE, np.uint8),
+        "row_parameters": np.full((config.parameter_depth, 8 * config.drain_lanes), 0xEE, np.uint8),
+        "distances": np.full((array.slabs, config.moving_depth), 0xEE, np.uint8),
     }
 
 
 def depth(config: EngineConfig, destination: int) -> int:
     """Words of a destination's banks."""
-    return (config.moving_depth, config.stationary_depth, config.parameter_depth)[destination]
+    moving, stationary, parameters = config.moving_depth, config.stationary_depth, config.parameter_depth
+    return (moving, stationary, parameters, parameters, moving, stationary)[destination]
 
 
 def extent(config: EngineConfig, load: Fields) -> tuple[int, int]:
@@ -36,23 +46,31 @@ def extent(config: EngineConfig, load: Fields) -> tuple[int, int]:
             return rows, -(-row_bytes // array.rows)
         case Destination.STATIONARY:
             return -(-min(rows, array.rows) // array.load_rows), -(-rows // array.rows)
-        case Destination.PARAMETERS:
+        case Destination.MOVING_SCALES:
+            return rows, row_bytes - 1
+        case Destination.STATIONARY_SCALES:
+            return 1, rows - 1
+        case _:
             return rows * -(-row_bytes // (8 * config.drain_lanes)), 1
 
 
 def errors(config: EngineConfig, load: Fields, base: int, size: int) -> set[Error]:
-    """All errors of an instruction; the hardware reports one of them."""
+    """All errors of an instruction but SCALE; the hardware reports one of them."""
     found = set()
     array, slabs, destination = config.array, load["slabs"], load["destination"]
-    if destination == 3 or load["rows"] == 0 or load["row_bytes"] == 0:
+    if destination not in destinations(config) or load["rows"] == 0 or load["row_bytes"] == 0:
         return {Error.ILLEGAL_INSTRUCTION}
     words, steps = extent(config, load)
-    if destination == Destination.PARAMETERS:
-        illegal = slabs != 0
+    if steps == 0:
+        return {Error.ILLEGAL_INSTRUCTION}
+    illegal = load["element"] and not (config.block_scales and destination in (Destination.MOVING, Destination.STATIONARY))
+    if destination in (Destination.PARAMETERS, Destination.ROW_PARAMETERS):
+        illegal |= slabs != 0
     else:
         named = [slabs << step for step in range(steps)]
-        illegal = slabs == 0 or named[-1] >> array.slabs or any(slabs & other for other in named[1:])
-        illegal |= destination == Destination.STATIONARY and load["row_bytes"] > array.columns
+        illegal |= slabs == 0 or named[-1] >> array.slabs or any(slabs & other for other in named[1:])
+        illegal |= destination in (Destination.STATIONARY, Destination.STATIONARY_SCALES) and load["row_bytes"] > array.columns
+        illegal |= destination == Destination.MOVING_SCALES and load["row_bytes"] > 1 + array.slabs
     if illegal:
         found.add(Error.ILLEGAL_INSTRUCTION)
     if load["address"] + words > depth(config, destination):
@@ -63,37 +81,92 @@ def errors(config: EngineConfig, load: Fields, base: int, size: int) -> set[Erro
     return found
 
 
+def scale_places(load: Fields) -> list[list[tuple[int, int]]]:
+    """Give, for each memory row, the offset of each of its scales, after that of its anchor."""
+    starts = [load["memory"] + r * load["stride"] for r in range(load["rows"])]
+    match load["destination"]:
+        case Destination.MOVING_SCALES:
+            return [[(start, start + i) for i in range(1, load["row_bytes"])] for start in starts]
+        case Destination.STATIONARY_SCALES:
+            return [[], *([(starts[0] + c, start + c) for c in range(load["row_bytes"])] for start in starts[1:])]
+    return [[] for _ in starts]
+
+
+def rows_below_anchors(load: Fields, window: bytes) -> int:
+    """Give the memory rows before the first one that has a scale above its anchor; rows outside the window have none."""
+    for r, places in enumerate(scale_places(load)):
+        if any(scale < len(window) and window[scale] > window[anchor] for anchor, scale in places):
+            return r
+    return load["rows"]
+
+
+def lower_scales(loads: list[Fields], window: bytes) -> bytes:
+    """Lower scales in memory until none is above its anchor, whichever rows overlap."""
+    lowered = bytearray(window)
+    places = [place for load in loads for row in scale_places(load) for place in row]
+    while above := [(anchor, scale) for anchor, scale in places if lowered[scale] > lowered[anchor]]:
+        for anchor, scale in above:
+            lowered[scale] &= lowered[anchor]
+    return bytes(lowered)
+
+
+def decode(codes: NDArray[np.uint8], element: int) -> NDArray[np.uint8]:
+    """Decode elements, to two's complement."""
+    values = (
+        codes.view(np.int8),
+        (codes & 0xF).view(ml_dtypes.int4),
+        (codes & 0xF).view(ml_dtypes.float4_e2m1fn).astype(np.float32) * 2,
+        (codes & 0x3F).view(ml_dtypes.float6_e2m3fn).astype(np.float32) * 8,
+    )[element]
+    return values.astype(np.int8).view(np.uint8)
+
+
 def write(config: EngineConfig, banks: Banks, load: Fields, window: bytes) -> None:
     """Do a legal instruction."""
     array, address = config.array, load["address"]
+    anchors = np.zeros(0, np.uint8)
     for r in range(load["rows"]):
         start = load["memory"] + r * load["stride"]
         row = np.frombuffer(window[start:start + load["row_bytes"]], np.uint8)
-        if load["destination"] == Destination.PARAMETERS:
-            words = _words(row, 8 * config.drain_lanes)
-            banks["parameters"][address + r * len(words):address + (r + 1) * len(words)] = words
-        elif load["destination"] == Destination.STATIONARY:
-            block, k = divmod(r, array.rows)
-            for slab in _slabs(load["slabs"] << block):
-                place = slab, address + k // array.load_rows, k % array.load_rows
-                banks["stationary"][place] = _words(row, array.columns)
-        else:
-            for j, word in enumerate(_words(row, array.rows)):
-                for slab in _slabs(load["slabs"] << j):
-                    banks["moving"][slab, address + r] = word
+        match Destination(load["destination"]):
+            case Destination.MOVING:
+                for j, word in enumerate(_words(decode(row, load["element"]), array.rows)):
+                    for slab in _slabs(load["slabs"] << j):
+                        banks["moving"][slab, address + r] = word
+            case Destination.STATIONARY:
+                block, k = divmod(r, array.rows)
+                for slab in _slabs(load["slabs"] << block):
+                    place = slab, address + k // array.load_rows, k % array.load_rows
+                    banks["stationary"][place] = _words(decode(row, load["element"]), array.columns)
+            case Destination.MOVING_SCALES:
+                for j, distance in enumerate(row[0] - row[1:]):
+                    for slab in _slabs(load["slabs"] << j):
+                        banks["distances"][slab, address + r] = distance
+            case Destination.STATIONARY_SCALES if r == 0:
+                anchors = row
+            case Destination.STATIONARY_SCALES:
+                for slab in _slabs(load["slabs"] << r - 1):
+                    banks["stationary"][slab, address, 0] = _words(anchors - row, array.columns)
+            case parameters:
+                words = _words(row, 8 * config.drain_lanes)
+                banks[parameters.name.lower()][address + r * len(words):address + (r + 1) * len(words)] = words
 
 
 def write_chunk(config: EngineConfig, banks: Banks, chunk) -> None:  # noqa: ANN001 - a chunk_layout constant
     """Write a chunk as `chunk_layout` states it."""
     array, address, destination = config.array, chunk["address"], chunk["destination"]
     content = np.frombuffer(chunk["data"].to_bytes(chunk_bytes(config), "little"), np.uint8)
-    if destination == Destination.PARAMETERS:
+    if destination in (Destination.PARAMETERS, Destination.ROW_PARAMETERS):
         assert not any(chunk["slabs"])
-        banks["parameters"][address] = content[:8 * config.drain_lanes]
-    elif destination == Destination.STATIONARY:
+        banks[Destination(destination).name.lower()][address] = content[:8 * config.drain_lanes]
+    elif destination in (Destination.STATIONARY, Destination.STATIONARY_SCALES):
         assert not any(list(chunk["slabs"])[1:])
         for slab in _slabs(chunk["slabs"][0]):
             banks["stationary"][slab, address, chunk["part"]] = content[:array.columns]
+    elif destination == Destination.MOVING_SCALES:
+        for j, mask in enumerate(chunk["slabs"]):
+            for slab in _slabs(mask):
+                banks["distances"][slab, address] = content[1 + j]
     else:
         for j, mask in enumerate(chunk["slabs"]):
             for slab in _slabs(mask):
@@ -103,12 +176,7 @@ def write_chunk(config: EngineConfig, banks: Banks, chunk) -> None:  # noqa: ANN
 def random_legal(config: EngineConfig, rng: Random, size: int, largest: int = 12) -> Fields:
     """Give a random legal instruction with at most `largest` rows."""
     while True:
-        destination = rng.choice(list(Destination))
-        load = random_any(config, rng, size, largest) | {"destination": int(destination)}
-        if destination == Destination.PARAMETERS:
-            load["slabs"] = 0
-        elif destination == Destination.STATIONARY:
-            load["row_bytes"] = rng.randint(1, config.array.columns)
+        load = random_any(config, rng, size, largest)
         if not errors(config, load, 0, size):
             return load
 
@@ -116,18 +184,33 @@ def random_legal(config: EngineConfig, rng: Random, size: int, largest: int = 12
 def random_any(config: EngineConfig, rng: Random, size: int, largest: int = 12) -> Fields:
     """Give a random instruction that may have any error, and often none."""
     array = config.array
-    destination = rng.choice([0, 0, 1, 1, 2])
+    destination = rng.choice(destinations(config))
     row_bytes = rng.choice([
         rng.randint(1, array.columns), rng.randint(1, array.rows * array.slabs), rng.randint(1, 2 * array.rows),
         array.rows * rng.randint(1, array.slabs), 8 * rng.randint(1, 2 * config.drain_lanes),
     ])
     words = depth(config, destination)
     rows = rng.choice([rng.randint(1, largest), rng.randint(1, 2 * array.rows), array.rows])
+    slabs = 1 << rng.randrange(array.slabs) | (rng.random() < 0.3) << rng.randrange(array.slabs)
+    element = 0
+    if rng.random() < 0.8:  # what is legal, as far as it is known so far
+        match destination:
+            case Destination.STATIONARY | Destination.STATIONARY_SCALES:
+                row_bytes = rng.randint(1, array.columns)
+            case Destination.PARAMETERS | Destination.ROW_PARAMETERS:
+                slabs = 0
+            case Destination.MOVING_SCALES:
+                row_bytes = rng.randint(2, 1 + array.slabs)
+        if destination == Destination.STATIONARY_SCALES:
+            rows = rng.randint(2, 1 + array.slabs)
+    if config.block_scales and (destination <= Destination.STATIONARY or rng.random() < 0.1):
+        element = rng.randrange(4)
     stride = rng.choice([row_bytes, row_bytes, rng.randrange(200), 0])
     span = (rows - 1) * stride + row_bytes
     return {
-        "destination": destination,
-        "slabs": 1 << rng.randrange(array.slabs) | (rng.random() < 0.3) << rng.randrange(array.slabs),
+        "destination": int(destination),
+        "element": element,
+        "slabs": slabs,
         "address": rng.choice([0, rng.randrange(words), words - 1 - rows]) & 0xFFFF,
         "rows": rows,
         "row_bytes": row_bytes,

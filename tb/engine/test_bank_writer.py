@@ -7,20 +7,18 @@ import pytest
 from cleave.config import EngineConfig
 from cleave.engine.bank_writer import WRITE_LATENCY, BankWriter
 from cleave.engine.isa import Destination
-from cleave.engine.ports import chunk_bytes
-from tb.engine.load_reference import depth, empty_banks, write_chunk
+from cleave.engine.ports import chunk_bytes, chunk_segments
+from tb.engine.load_reference import depth, destinations, empty_banks, write_chunk
 from tb.engine.read_memory import CONFIGS, simulate
 
 
-def random_chunk(config: EngineConfig, rng: Random, destination: int) -> dict:
+def random_chunk(config: EngineConfig, rng: Random, destination: Destination) -> dict:
     """Give a chunk whose segments go to different slabs."""
-    slabs, left = [], (1 << config.array.slabs) - 1
-    for segment in range(config.segments):
-        mask = left & rng.getrandbits(config.array.slabs)
-        left &= ~mask
-        slabs.append(mask if destination == Destination.MOVING or segment == 0 else 0)
-    if destination == Destination.PARAMETERS:
-        slabs = [0] * config.segments
+    most = {Destination.MOVING: config.segments, Destination.MOVING_SCALES: config.array.slabs}.get(destination, 1)
+    slabs, left = [0] * chunk_segments(config), (1 << config.array.slabs) - 1
+    for segment in range(0 if destination in (Destination.PARAMETERS, Destination.ROW_PARAMETERS) else most):
+        slabs[segment] = left & rng.getrandbits(config.array.slabs)
+        left &= ~slabs[segment]
     return {
         "destination": int(destination),
         "slabs": slabs,
@@ -52,10 +50,14 @@ def test_writes_both_streams_and_takes_turns(name: str, seed: int) -> None:
                 for part in range(array.load_rows if kind == "stationary" else 0):
                     if enable >> part & 1:
                         banks[kind][slab, address, part] = content[part * width:(part + 1) * width]
-        port = writer.banks.parameters
-        if ctx.get(port.enable):
-            content = list(ctx.get(port.data).to_bytes(len(port.data) // 8, "little"))
-            banks["parameters"][ctx.get(port.address)] = content
+        for kind in ("parameters", "row_parameters") if config.block_scales else ("parameters",):
+            port = getattr(writer.banks, kind)
+            if ctx.get(port.enable):
+                content = list(ctx.get(port.data).to_bytes(len(port.data) // 8, "little"))
+                banks[kind][ctx.get(port.address)] = content
+        for slab, port in enumerate(writer.banks.distances if config.block_scales else []):
+            if ctx.get(port.enable):
+                banks["distances"][slab, ctx.get(port.address)] = ctx.get(port.data)
 
     async def main(ctx) -> None:  # noqa: ANN001
         nonlocal longest
@@ -64,7 +66,7 @@ def test_writes_both_streams_and_takes_turns(name: str, seed: int) -> None:
             for side, chunk in offered.items():
                 stream = getattr(writer, side)
                 if chunk is None and rng.random() < 0.8:
-                    destination = Destination.MOVING if side == "drain" else rng.choice([0, 0, *Destination])
+                    destination = Destination.MOVING if side == "drain" else rng.choice([Destination.MOVING, *destinations(config)])
                     offered[side] = random_chunk(config, rng, destination)
                     ctx.set(stream.p, offered[side])
                 ctx.set(stream.valid, offered[side] is not None)
@@ -90,15 +92,15 @@ def test_writes_both_streams_and_takes_turns(name: str, seed: int) -> None:
 
 
 def test_accepts_from_both_when_they_go_to_different_banks() -> None:
-    config = CONFIGS["default"]
-    writer = BankWriter(config)
+    writer = BankWriter(CONFIGS["scaled"])
 
     async def main(ctx) -> None:  # noqa: ANN001
         ctx.set(writer.drain.valid, 1)
         ctx.set(writer.load.valid, 1)
-        for destination, both in ((Destination.STATIONARY, 2), (Destination.PARAMETERS, 2), (Destination.MOVING, 1)):
+        for destination in Destination:
             ctx.set(writer.load.p.destination, destination)
             for _ in range(4):
+                both = 1 if destination == Destination.MOVING else 2
                 assert ctx.get(writer.load.ready) + ctx.get(writer.drain.ready) == both
                 await ctx.tick()
 

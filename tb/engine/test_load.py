@@ -1,4 +1,4 @@
-"""LOAD with its read master, against numpy: bytes, errors, the order of completions, and cycles."""
+"""LOAD with its read master, against numpy: bytes, elements, scales, errors, the order of completions, and cycles."""
 
 from random import Random
 
@@ -10,7 +10,20 @@ from cleave.config import EngineConfig
 from cleave.engine.axi_read import AxiRead
 from cleave.engine.isa import Destination, Error
 from cleave.engine.load import Load
-from tb.engine.load_reference import Fields, empty_banks, errors, random_any, random_legal, write, write_chunk
+from tb.engine.load_reference import (
+    Banks,
+    Fields,
+    destinations,
+    empty_banks,
+    errors,
+    lower_scales,
+    random_any,
+    random_legal,
+    rows_below_anchors,
+    scale_places,
+    write,
+    write_chunk,
+)
 from tb.engine.read_memory import CONFIGS, ReadMemory, Stalls, receive, send, simulate
 
 SIZE = 6000
@@ -84,6 +97,10 @@ class Bench:
         expected = empty_banks(self.config)
         for load in loads:
             write(self.config, expected, load, self.memory.content)
+        self.check_banks(expected)
+
+    def check_banks(self, expected: Banks) -> None:
+        """Check what the banks hold."""
         for name, bank in expected.items():
             assert (self.banks[name] == bank).all(), name
 
@@ -101,15 +118,27 @@ STALLS = {
 def test_writes_what_numpy_says(name: str, stalls: str, seed: int) -> None:
     rng = Random(seed)
     bench = Bench(CONFIGS[name], rng, STALLS[stalls])
-    loads = [random_legal(bench.config, rng, SIZE) for _ in range(12)]
+    loads = [random_legal(bench.config, rng, SIZE) for _ in range(4 * len(destinations(bench.config)))]
+    bench.memory.content = lower_scales(loads, bench.memory.content)
     bench.run(loads, limit=20000)
     bench.check(loads)
 
 
-LEGAL = {"destination": 0, "slabs": 1, "address": 0, "rows": 2, "row_bytes": 8, "memory": 64, "stride": 8, "signal": 5}
-MOVING, STATIONARY, PARAMETERS = ({"destination": int(destination)} for destination in Destination)
+LEGAL = {
+    "destination": 0, "element": 0, "slabs": 1, "address": 0, "rows": 2, "row_bytes": 8, "memory": 64, "stride": 8, "signal": 5,
+}
+MOVING, STATIONARY, PARAMETERS = ({"destination": destination} for destination in range(3))
+ROW_PARAMETERS = {"destination": int(Destination.ROW_PARAMETERS), "slabs": 0}
+MOVING_SCALES = {"destination": int(Destination.MOVING_SCALES), "row_bytes": 5}
+STATIONARY_SCALES = {"destination": int(Destination.STATIONARY_SCALES), "row_bytes": 16}
 ILLEGAL = {
-    "destination 3": {"destination": 3},
+    "row parameters": ROW_PARAMETERS,
+    "moving scales": MOVING_SCALES,
+    "stationary scales": STATIONARY_SCALES,
+    "destination 6": {"destination": 6},
+    "destination 7": {"destination": 7},
+    "element": {"element": 1},
+    "element, stationary": STATIONARY | {"element": 2},
     "no rows": {"rows": 0},
     "no bytes": {"row_bytes": 0},
     "no slab": {"slabs": 0},
@@ -133,6 +162,33 @@ BANK_RANGE = {
     "parameters": PARAMETERS | {"slabs": 0, "address": 63},
     "parameters, in a row": PARAMETERS | {"slabs": 0, "address": 60, "rows": 1, "row_bytes": 129},
 }
+SCALED_ILLEGAL = {
+    "destination 6": {"destination": 6},
+    "destination 7": {"destination": 7},
+    "elements of parameters": PARAMETERS | {"slabs": 0, "element": 1},
+    "elements of row parameters": ROW_PARAMETERS | {"element": 2},
+    "elements of moving scales": MOVING_SCALES | {"element": 1},
+    "elements of stationary scales": STATIONARY_SCALES | {"element": 3},
+    "slabs of row parameters": ROW_PARAMETERS | {"slabs": 1},
+    "anchor alone": MOVING_SCALES | {"row_bytes": 1},
+    "more scales than slabs": MOVING_SCALES | {"row_bytes": 6},
+    "no slab, moving scales": MOVING_SCALES | {"slabs": 0},
+    "slab 4, moving scales": MOVING_SCALES | {"row_bytes": 2, "slabs": 1 << 4},
+    "scale past the last slab": MOVING_SCALES | {"slabs": 0b10},
+    "scales meet": MOVING_SCALES | {"row_bytes": 3, "slabs": 0b11},
+    "scales meet further south": MOVING_SCALES | {"row_bytes": 4, "slabs": 0b101},
+    "anchors alone": STATIONARY_SCALES | {"rows": 1},
+    "long row of stationary scales": STATIONARY_SCALES | {"row_bytes": 17},
+    "no slab, stationary scales": STATIONARY_SCALES | {"slabs": 0},
+    "slab 4, stationary scales": STATIONARY_SCALES | {"slabs": 1 << 4},
+    "tile of scales past the last slab": STATIONARY_SCALES | {"rows": 3, "slabs": 0b1000},
+    "tiles of scales meet": STATIONARY_SCALES | {"rows": 3, "slabs": 0b11},
+}
+SCALED_BANK_RANGE = {
+    "row parameters": ROW_PARAMETERS | {"address": 63},
+    "moving scales": MOVING_SCALES | {"address": 1023},
+    "stationary scales": STATIONARY_SCALES | {"address": 1024, "rows": 5},
+}
 WINDOW = {
     "second row": {"memory": SIZE - 15},
     "first row": {"memory": SIZE - 7},
@@ -140,18 +196,21 @@ WINDOW = {
     "long stride": {"stride": 2**32 - 1},
 }
 ERRORS = [
-    pytest.param(code, fields, id=f"{code.name}: {name}")
-    for code, cases in (
-        (Error.ILLEGAL_INSTRUCTION, ILLEGAL), (Error.BANK_RANGE, BANK_RANGE), (Error.WINDOW, WINDOW),
+    pytest.param(config, code, fields, id=f"{config}, {code.name}: {name}")
+    for config, code, cases in (
+        ("default", Error.ILLEGAL_INSTRUCTION, ILLEGAL), ("default", Error.BANK_RANGE, BANK_RANGE),
+        ("default", Error.WINDOW, WINDOW),
+        ("scaled", Error.ILLEGAL_INSTRUCTION, SCALED_ILLEGAL), ("scaled", Error.BANK_RANGE, SCALED_BANK_RANGE),
     )
     for name, fields in cases.items()
 ]
 
 
-@pytest.mark.parametrize(("code", "fields"), ERRORS)
-def test_reports(code: Error, fields: Fields, seed: int) -> None:
+@pytest.mark.parametrize(("config", "code", "fields"), ERRORS)
+def test_reports(config: str, code: Error, fields: Fields, seed: int) -> None:
     """The second of three instructions has one error: the first is done, and nothing after it is asked for."""
-    bench = Bench(CONFIGS["default"], Random(seed), Stalls(latency=4))
+    bench = Bench(CONFIGS[config], Random(seed), Stalls(latency=4))
+    bench.memory.content = bytes(SIZE)  # no scale above an anchor
     bad = LEGAL | fields
     assert errors(bench.config, bad, bench.base, SIZE) == {code}
     # The first instruction is long enough to be still running.
@@ -194,7 +253,11 @@ def test_reports_what_the_instruction_set_says(name: str, seed: int) -> None:
         bench = Bench(config, rng, Stalls(0.2, 0.2, 0.2))
         load = random_any(config, rng, SIZE) | ({"memory": rng.randrange(2 * SIZE)} if rng.random() < 0.2 else {})
         print(load)
+        if rng.random() < 0.7 and not errors(config, load, bench.base, SIZE):
+            bench.memory.content = lower_scales([load], bench.memory.content)
         expected = errors(config, load, bench.base, SIZE)
+        if rows_below_anchors(load, bench.memory.content) < load["rows"]:
+            expected.add(Error.SCALE)
         bench.run([load])
         if expected:
             assert [index for _, index in bench.failed] == [1000]
@@ -205,7 +268,7 @@ def test_reports_what_the_instruction_set_says(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("stalls", STALLS)
-@pytest.mark.parametrize("name", ["tiny", "odd", "wide_bus"])
+@pytest.mark.parametrize("name", ["tiny", "odd", "wide_bus", "scaled_load_rows"])
 def test_bus_error_names_its_instruction(name: str, stalls: str, seed: int) -> None:
     rng = Random(seed)
     for _ in range(4):
@@ -220,9 +283,46 @@ def test_bus_error_names_its_instruction(name: str, stalls: str, seed: int) -> N
             for start in (bench.base + load["memory"] + r * load["stride"] for r in range(load["rows"]))
             if start // width <= error // width <= (start + load["row_bytes"] - 1) // width
         ]
+        bench.memory.content = lower_scales(loads, bench.memory.content)
         bench.run(loads)
         assert bench.failed == [(Error.AXI_READ, 1000 + touched[0])]
         assert [signal for _, signal in bench.completed] == [load["signal"] for load in loads[:touched[0]]]
+
+
+SCALED = [name for name, config in CONFIGS.items() if config.block_scales]
+SCALES = [Destination.MOVING_SCALES, Destination.STATIONARY_SCALES]
+
+
+@pytest.mark.parametrize("row", ["first", "middle", "last"])
+@pytest.mark.parametrize("destination", SCALES)
+@pytest.mark.parametrize("name", SCALED)
+def test_scale_above_its_anchor(name: str, destination: Destination, row: str, seed: int) -> None:
+    """Rows before the one with the scale are written, whatever stalls; it is not, and nothing after it."""
+    rng = Random(seed)
+    config = CONFIGS[name]
+    array, half = config.array, SIZE // 2
+    rows = 1 + array.slabs
+    row_bytes = rows if destination == Destination.MOVING_SCALES else array.columns
+    victim = {"first": int(destination == Destination.STATIONARY_SCALES), "middle": rows // 2, "last": rows - 1}[row]
+    for stalls in (STALLS["smooth"], STALLS["slow banks"]):
+        bench = Bench(config, rng, stalls)
+        before, after = ([random_legal(config, rng, half, largest=6) for _ in range(3)] for _ in range(2))
+        bad = LEGAL | {
+            "destination": int(destination), "rows": rows, "row_bytes": row_bytes, "stride": row_bytes,
+            "memory": half + rng.randrange(half - rows * row_bytes),
+        }
+        window = bytearray(lower_scales([*before, bad, *after], bytes(min(byte, 254) for byte in bench.memory.content)))
+        anchor, scale = rng.choice(scale_places(bad)[victim])
+        window[scale] = rng.choice([window[anchor] + 1, 255])
+        bench.memory.content = bytes(window)
+        assert rows_below_anchors(bad, window) == victim
+        bench.run([*before, bad, *after])
+        assert bench.failed == [(Error.SCALE, 1003)]
+        assert [signal for _, signal in bench.completed] == [load["signal"] for load in before]
+        expected = empty_banks(config)
+        for load in [*before, bad | {"rows": victim}]:
+            write(config, expected, load, window)
+        bench.check_banks(expected)
 
 
 @pytest.mark.parametrize("stalls", STALLS)
@@ -261,11 +361,12 @@ def test_long_rows_fill_the_bus(seed: int) -> None:
     assert (len(beats) - 1) / (beats[-1] - beats[0]) >= 0.98
 
 
+@pytest.mark.parametrize("name", ["default", "scaled"])
 @pytest.mark.parametrize("fields", [MOVING, STATIONARY], ids=["moving", "stationary"])
 @pytest.mark.parametrize("misaligned", [0, 5])
-def test_short_rows_come_one_per_cycle(fields: Fields, misaligned: int, seed: int) -> None:
+def test_short_rows_come_one_per_cycle(name: str, fields: Fields, misaligned: int, seed: int) -> None:
     """Rows of a beat's size, a stride apart, from instructions of 8 rows; each misaligned row costs its second beat."""
-    bench = Bench(CONFIGS["default"], Random(seed), Stalls(latency=25), base=0)
+    bench = Bench(CONFIGS[name], Random(seed), Stalls(latency=25), base=0)
     loads = [
         LEGAL | fields | {"rows": 8, "row_bytes": 16, "stride": 48, "address": 8 * i, "memory": 384 * i + misaligned}
         for i in range(12)
@@ -274,6 +375,19 @@ def test_short_rows_come_one_per_cycle(fields: Fields, misaligned: int, seed: in
     bench.check(loads)
     chunks = bench.chunks
     assert chunks[-1] - chunks[0] == (12 * 8 - 1) * (2 if misaligned else 1)
+
+
+@pytest.mark.parametrize("fields", [MOVING_SCALES, STATIONARY_SCALES], ids=["moving", "stationary"])
+def test_scales_come_one_row_per_cycle(fields: Fields, seed: int) -> None:
+    """As short rows; anchors take a cycle without a chunk."""
+    bench = Bench(CONFIGS["scaled"], Random(seed), Stalls(latency=25), base=0)
+    loads = [LEGAL | fields | {"rows": 5, "stride": 48, "address": 8 * i, "memory": 384 * i} for i in range(12)]
+    bench.memory.content = lower_scales(loads, bench.memory.content)
+    bench.run(loads)
+    bench.check(loads)
+    anchors = fields is STATIONARY_SCALES
+    assert len(bench.chunks) == 12 * (5 - anchors)
+    assert bench.chunks[-1] - bench.chunks[0] == 12 * 5 - 1 - anchors
 
 
 def test_single_row_instructions_come_one_per_cycle(seed: int) -> None:

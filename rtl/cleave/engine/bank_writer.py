@@ -90,16 +90,36 @@ class BankWriter(wiring.Component):
 
         # Stationary banks and parameters: only LOAD writes them.
         row = load.p.data[:8 * array.columns]
+        to_stationary = load.p.destination == Destination.STATIONARY
+        if config.block_scales:
+            to_stationary |= load.p.destination == Destination.STATIONARY_SCALES
         for slab, port in enumerate(banks.stationary):
-            write = load.valid & (load.p.destination == Destination.STATIONARY) & load.p.slabs[0][slab]
+            write = load.valid & to_stationary & load.p.slabs[0][slab]
             m.d.sync += [
                 port.enable.eq(Mux(write, 1 << load.p.part, 0)),
                 port.address.eq(load.p.address),
                 port.data.eq(row.replicate(array.load_rows)),
             ]
-        m.d.sync += [
-            banks.parameters.enable.eq(load.valid & (load.p.destination == Destination.PARAMETERS)),
-            banks.parameters.address.eq(load.p.address),
-            banks.parameters.data.eq(load.p.data[:8 * RECORD_BYTES * config.drain_lanes]),
-        ]
+        parameters = [(Destination.PARAMETERS, banks.parameters)]
+        if config.block_scales:
+            parameters.append((Destination.ROW_PARAMETERS, banks.row_parameters))
+            self._write_distances(m)
+        for destination, port in parameters:
+            m.d.sync += [
+                port.enable.eq(load.valid & (load.p.destination == destination)),
+                port.address.eq(load.p.address),
+                port.data.eq(load.p.data[:8 * RECORD_BYTES * config.drain_lanes]),
+            ]
         return m
+
+    def _write_distances(self, m: Module) -> None:
+        """Write the moving scales: each slab takes the one byte that names it."""
+        load = self.load
+        for slab, port in enumerate(self.banks.distances):
+            chosen = Cat(mask[slab] for mask in load.p.slabs)
+            scales = [Mux(names, load.p.data.word_select(1 + j, 8), 0) for j, names in enumerate(chosen)]
+            m.d.sync += [
+                port.enable.eq(load.valid & (load.p.destination == Destination.MOVING_SCALES) & chosen.any()),
+                port.address.eq(load.p.address),
+                port.data.eq(reduce(or_, scales)),
+            ]

@@ -9,8 +9,9 @@ from ..config import EngineConfig
 from .axi_read import ReadClient
 from .gearbox import Gearbox
 from .isa import Error, Opcode
-from .load_chunks import LoadChunks
+from .load_chunks import LoadChunks, place_layout
 from .load_rows import LoadRows, job_layout
+from .load_values import LoadValues
 from .ports import Failure, UnitPort, Window, chunk_bytes, chunk_layout
 
 __all__ = ["Load"]
@@ -41,7 +42,7 @@ class Load(wiring.Component):
     -------
     unit : Out(UnitPort(Opcode.LOAD))
         `complete` comes in the cycle of the last chunk's write, as `BankWriter` does it. Failures: those of `LoadRows`
-        and `LoadChunks`, and AXI_READ.
+        and `LoadChunks`, AXI_READ, and SCALE, for a chunk with a scale above its anchor.
     window : In(Window(config))
         Constant while `unit.busy`.
     read : Out(ReadClient(config))
@@ -96,8 +97,9 @@ class Load(wiring.Component):
         place = chunks.place
         free = Signal()
         give = Signal()
-        last = Signal(reset_less=True)
-        signal = Signal(32, reset_less=True)
+        held = Signal(place_layout(config), reset_less=True)
+        raw = Signal(8 * chunk_bytes(config), reset_less=True)
+        bad_scale = Failure().create(path=("bad_scale",))
         m.d.comb += [
             free.eq(~chunk.valid | chunk.ready),
             gearbox.take.valid.eq(place.valid & ~stop),
@@ -105,22 +107,41 @@ class Load(wiring.Component):
             place.ready.eq(gearbox.take.ready & ~stop),
             gearbox.chunk.ready.eq(free),
             give.eq(gearbox.chunk.valid & ~gearbox.chunk.p.error),
+            chunk.p.destination.eq(held.destination),
+            chunk.p.slabs.eq(held.slabs),
+            chunk.p.address.eq(held.address),
+            chunk.p.part.eq(held.part),
+            chunk.p.data.eq(raw),
         ]
         with m.If(free):
-            m.d.sync += [
-                chunk.valid.eq(give),
-                chunk.p.destination.eq(place.p.destination),
-                chunk.p.slabs.eq(place.p.slabs),
-                chunk.p.address.eq(place.p.address),
-                chunk.p.part.eq(place.p.part),
-                chunk.p.data.eq(gearbox.chunk.p.data),
-                last.eq(place.p.last),
-                signal.eq(place.p.signal),
-            ]
+            m.d.sync += [chunk.valid.eq(give), held.eq(place.p), raw.eq(gearbox.chunk.p.data)]
         m.d.sync += [
-            unit.complete.valid.eq(chunk.valid & chunk.ready & last),
-            unit.complete.signal.eq(signal),
+            unit.complete.valid.eq(chunk.valid & chunk.ready & held.last),
+            unit.complete.signal.eq(held.signal),
         ]
+
+        # Anchors have a register of their own; a chunk with a scale above its anchor goes to no slab, and is the last.
+        if config.block_scales:
+            m.submodules.values = values = LoadValues(config)
+            anchors = Signal(8 * config.array.columns, reset_less=True)
+            above = chunk.valid & values.above
+            with m.If(free & give & place.p.anchors):
+                m.d.sync += [chunk.valid.eq(0), anchors.eq(gearbox.chunk.p.data)]
+            with m.If(above):
+                m.d.comb += chunk.p.slabs.eq(0)
+                m.d.sync += unit.complete.valid.eq(0)
+            with m.If(above & free):
+                m.d.sync += chunk.valid.eq(0)
+            m.d.comb += [
+                values.raw.eq(raw),
+                values.destination.eq(held.destination),
+                values.element.eq(held.element),
+                values.anchors.eq(anchors),
+                chunk.p.data.eq(values.values),
+                bad_scale.valid.eq(above & ~stop),
+                bad_scale.code.eq(Error.SCALE),
+                bad_scale.index.eq(held.index),
+            ]
 
         # Failures, the oldest first.
         bad_beat = Failure().create(path=("bad_beat",))
@@ -130,7 +151,7 @@ class Load(wiring.Component):
             bad_beat.index.eq(place.p.index),
         ]
         m.d.sync += unit.failure.valid.eq(0)
-        for failure in (rows.failure, chunks.failure, bad_beat):
+        for failure in (rows.failure, chunks.failure, bad_beat, bad_scale):
             with m.If(failure.valid):
                 m.d.sync += [
                     unit.failure.valid.eq(1),

@@ -9,16 +9,18 @@ from ..numerics.requantise import RECORD_BYTES
 from .gearbox import take_layout
 from .isa import Destination, Error
 from .load_rows import job_layout
-from .ports import Failure, chunk_bytes, chunk_layout
+from .ports import Failure, chunk_bytes, chunk_layout, chunk_segments
 
 __all__ = ["LoadChunks", "place_layout"]
 
 
 def place_layout(config: EngineConfig) -> data.StructLayout:
-    """A chunk without its data: what to take from the beats, where it goes, and whose it is."""
+    """A chunk without its data: what to take from the beats, what it is, where it goes, and whose it is."""
     members = {name: field.shape for name, field in chunk_layout(config) if name != "data"}
     return data.StructLayout({
-        "take": take_layout(config.axi_bytes, chunk_bytes(config)), **members, "last": 1, "signal": 32, "index": 32,
+        "take": take_layout(config.axi_bytes, chunk_bytes(config)),
+        **({"element": 2, "anchors": 1} if config.block_scales else {}),
+        **members, "last": 1, "signal": 32, "index": 32,
     })
 
 
@@ -31,7 +33,10 @@ class LoadChunks(wiring.Component):
       slabs in `slabs << j`.
     - STATIONARY: `columns` bytes; memory row k goes to part (k % rows) % load_rows of word
       address + (k % rows) // load_rows of the slabs in `slabs << (k // rows)`.
-    - PARAMETERS: `8 * drain_lanes` bytes; the n-th chunk of the instruction goes to word address + n.
+    - PARAMETERS, ROW_PARAMETERS: `8 * drain_lanes` bytes; the n-th chunk of the instruction goes to word address + n.
+    - MOVING_SCALES: the whole row; byte 1 + j of memory row r goes to word address + r of the slabs in `slabs << j`.
+    - STATIONARY_SCALES: the whole row; memory row 0 is `anchors` and goes to no slab, memory row 1 + j to part 0
+      of word `address` of the slabs in `slabs << j`.
 
     Latency 2 cycles, throughput one chunk per cycle, also from one instruction to the next.
 
@@ -47,7 +52,8 @@ class LoadChunks(wiring.Component):
         `last`: the instruction's last chunk.
     failure : Out(Failure())
         In place of the first chunk that cannot be written. ILLEGAL_INSTRUCTION: a slab past the last, or a slab that
-        this row (MOVING) or an earlier tile (STATIONARY) has written. BANK_RANGE: a word past the bank.
+        this row (MOVING, MOVING_SCALES) or an earlier tile (STATIONARY, STATIONARY_SCALES) has written. BANK_RANGE: a
+        word past the bank.
     stop : In(1)
         Accepts and reports nothing while high. High from the cycle after a failure on.
     """
@@ -71,6 +77,9 @@ class LoadChunks(wiring.Component):
         job = Signal(job_layout(config), reset_less=True)
         moving = job.destination == Destination.MOVING
         stationary = job.destination == Destination.STATIONARY
+        moving_scales = job.destination == Destination.MOVING_SCALES
+        stationary_scales = job.destination == Destination.STATIONARY_SCALES
+        anchors = Signal()  # the chunk is the anchors of stationary scales
         rows = Signal(16, reset_less=True)  # memory rows still to go, with this one
         left = Signal(16, reset_less=True)  # bytes of this row still to go
         row_offset = Signal.like(job.offset, reset_less=True)  # of the row in its first beat
@@ -90,6 +99,11 @@ class LoadChunks(wiring.Component):
                 m.d.comb += [limit.eq(segments * array.rows), depth.eq(config.moving_depth)]
             with m.Case(Destination.STATIONARY):
                 m.d.comb += [limit.eq(array.columns), depth.eq(config.stationary_depth)]
+            if config.block_scales:
+                with m.Case(Destination.MOVING_SCALES):
+                    m.d.comb += [limit.eq(1 + array.slabs), depth.eq(config.moving_depth)]
+                with m.Case(Destination.STATIONARY_SCALES):
+                    m.d.comb += [limit.eq(array.columns), depth.eq(config.stationary_depth)]
             with m.Default():
                 m.d.comb += [limit.eq(RECORD_BYTES * config.drain_lanes), depth.eq(config.parameter_depth)]
         row_end = Signal()
@@ -97,12 +111,12 @@ class LoadChunks(wiring.Component):
         m.d.comb += [row_end.eq(left <= limit), count.eq(Mux(row_end, left, limit))]
 
         # The slabs of each segment: `reach` goes past the last slab, `taken` is what the segments before have.
-        masks = [Signal(array.slabs, name=f"slabs_{j}") for j in range(segments)]
+        masks = [Signal(array.slabs, name=f"slabs_{j}") for j in range(chunk_segments(config))]
         taken = used
         illegal = 0
         for j, mask in enumerate(masks):
             reach = slabs << j
-            present = (moving & (count > j * array.rows)) if j else 1
+            present = (moving & (count > j * array.rows)) | (moving_scales & (count > 1 + j)) if j else 1
             m.d.comb += mask.eq(Mux(present, reach, 0))
             illegal |= present & (past | reach[array.slabs:].any())
             illegal |= (mask & taken).any()
@@ -120,6 +134,9 @@ class LoadChunks(wiring.Component):
             self.failure.index.eq(job.index),
             good.eq(try_ & ~self.failure.valid),
         ]
+        if config.block_scales:
+            with m.If(free):
+                m.d.sync += [place.p.element.eq(job.element), place.p.anchors.eq(anchors)]
         last = Signal()
         m.d.comb += last.eq(row_end & (rows == 1))
         with m.If(free):
@@ -138,6 +155,7 @@ class LoadChunks(wiring.Component):
             ]
 
         # Step to the next chunk.
+        next_tile = [slabs.eq(slabs << 1), past.eq(past | slabs[-1]), used.eq(taken)]
         with m.If(good):
             m.d.sync += [left.eq(left - count), offset.eq(offset + count)]
             with m.If(row_end):
@@ -152,13 +170,11 @@ class LoadChunks(wiring.Component):
                 with m.If(part == array.load_rows - 1):
                     m.d.sync += [part.eq(0), word.eq(word + 1), address.eq(address + 1)]
                     with m.If(word == array.load_cycles - 1):
-                        m.d.sync += [
-                            word.eq(0),
-                            address.eq(job.address),
-                            slabs.eq(slabs << 1),
-                            past.eq(past | slabs[-1]),
-                            used.eq(taken),
-                        ]
+                        m.d.sync += [word.eq(0), address.eq(job.address), *next_tile]
+            with m.Elif(stationary_scales):
+                m.d.sync += anchors.eq(0)
+                with m.If(~anchors):
+                    m.d.sync += next_tile
             with m.Elif(moving & ~row_end):
                 after = slabs << segments
                 m.d.sync += [slabs.eq(after), past.eq(past | after[array.slabs:].any()), used.eq(taken)]
@@ -176,6 +192,7 @@ class LoadChunks(wiring.Component):
                 job.eq(new),
                 rows.eq(new.rows),
                 left.eq(new.row_bytes),
+                anchors.eq(new.destination == Destination.STATIONARY_SCALES),
                 row_offset.eq(new.offset),
                 offset.eq(new.offset),
                 address.eq(new.address),

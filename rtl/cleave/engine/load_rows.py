@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import EngineConfig
 from .burst import transfer_layout
 from .isa import Destination, Error, Opcode
-from .ports import Failure, Window, command_layout
+from .ports import Failure, Window, command_layout, destination_bits
 
 __all__ = ["LoadRows", "job_layout"]
 
@@ -19,7 +19,8 @@ def job_layout(config: EngineConfig) -> data.StructLayout:
     """What the back of LOAD needs of an instruction; `offset` and `stride` only within a bus beat."""
     beat_bits = (config.axi_bytes - 1).bit_length()
     return data.StructLayout({
-        "destination": 2,
+        "destination": destination_bits(config),
+        **({"element": 2} if config.block_scales else {}),
         "slabs": config.array.slabs,
         "address": 16,
         "rows": 16,
@@ -51,7 +52,8 @@ class LoadRows(wiring.Component):
     transfer : Out(stream.Signature(transfer_layout(config)))
     failure : Out(Failure())
         ILLEGAL_INSTRUCTION for a destination that is not there, no rows, no bytes, a stationary row longer than the
-        array, or slabs that are not there (none at all for parameters, at least one otherwise). WINDOW, in place of the
+        array, slabs that are not there (none at all for parameters, at least one otherwise), elements where there are
+        none, scales without an anchor or more of them than slabs, or anchors without scales. WINDOW, in place of the
         first row that is not wholly inside the window or whose address does not fit the bus.
     stop : In(1)
         Accepts, offers and reports nothing while high. High from the cycle after a failure on.
@@ -92,15 +94,27 @@ class LoadRows(wiring.Component):
             self.job.p.signal.eq(instruction.signal),
             self.job.p.index.eq(self.command.p.index),
         ]
-        no_slab = ~instruction.slabs[:slabs].any()
-        strange_slab = instruction.slabs[slabs:].any()
+        no_slab = ~instruction.slabs[:slabs].any() | instruction.slabs[slabs:].any()
+        long = instruction.row_bytes > config.array.columns
+        broken = {
+            Destination.MOVING: no_slab,
+            Destination.STATIONARY: no_slab | long,
+            Destination.PARAMETERS: instruction.slabs.any(),
+        }
+        elements = ()
+        if config.block_scales:
+            broken |= {
+                Destination.ROW_PARAMETERS: instruction.slabs.any(),
+                Destination.MOVING_SCALES: no_slab | (instruction.row_bytes < 2) | (instruction.row_bytes > 1 + slabs),
+                Destination.STATIONARY_SCALES: no_slab | long | (instruction.rows < 2),
+            }
+            elements = (Destination.MOVING, Destination.STATIONARY)
+            m.d.comb += self.job.p.element.eq(instruction.element)
         with m.Switch(instruction.destination):
-            with m.Case(Destination.MOVING):
-                m.d.comb += illegal.eq(no_slab | strange_slab)
-            with m.Case(Destination.STATIONARY):
-                m.d.comb += illegal.eq(no_slab | strange_slab | (instruction.row_bytes > config.array.columns))
-            with m.Case(Destination.PARAMETERS):
-                m.d.comb += illegal.eq(instruction.slabs.any())
+            for destination, rule in broken.items():
+                element = 0 if destination in elements else instruction.element.any()
+                with m.Case(destination):
+                    m.d.comb += illegal.eq(rule | element)
             with m.Default():
                 m.d.comb += illegal.eq(1)
         with m.If((instruction.rows == 0) | (instruction.row_bytes == 0)):

@@ -62,9 +62,20 @@ class Window(wiring.Signature):
 
 
 def chunk_bytes(config: EngineConfig) -> int:
-    """Bytes of the widest word that is written into the scratchpad in one cycle."""
+    """Bytes of the widest word, or row of scales, that LOAD takes in one cycle."""
     array = config.array
-    return max(config.segments * array.rows, array.columns, config.drain_lanes * RECORD_BYTES)
+    scales = 1 + array.slabs if config.block_scales else 0
+    return max(config.segments * array.rows, array.columns, config.drain_lanes * RECORD_BYTES, scales)
+
+
+def chunk_segments(config: EngineConfig) -> int:
+    """Most segments of a chunk: moving words, or the scales of a whole row."""
+    return config.array.slabs if config.block_scales else config.segments
+
+
+def destination_bits(config: EngineConfig) -> int:
+    """Width of the number of a destination that the engine has."""
+    return 3 if config.block_scales else 2
 
 
 def chunk_layout(config: EngineConfig) -> data.StructLayout:
@@ -72,11 +83,13 @@ def chunk_layout(config: EngineConfig) -> data.StructLayout:
 
     MOVING: bytes [j * rows, (j + 1) * rows) go to word `address` of every slab in `slabs[j]`, for each j < segments.
     STATIONARY: bytes [0, columns) go to part `part` of word `address` of every slab in `slabs[0]`.
-    PARAMETERS: bytes [0, 8 * drain_lanes) go to word `address`.
+    PARAMETERS, ROW_PARAMETERS: bytes [0, 8 * drain_lanes) go to word `address`.
+    MOVING_SCALES: byte 1 + j goes to word `address` of the distances of every slab in `slabs[j]`.
+    STATIONARY_SCALES: as STATIONARY.
     """
     return data.StructLayout({
-        "destination": 2,
-        "slabs": data.ArrayLayout(config.array.slabs, config.segments),
+        "destination": destination_bits(config),
+        "slabs": data.ArrayLayout(config.array.slabs, chunk_segments(config)),
         "address": 16,
         "part": bits_for(config.array.load_rows),
         "data": 8 * chunk_bytes(config),
@@ -84,16 +97,26 @@ def chunk_layout(config: EngineConfig) -> data.StructLayout:
 
 
 class BankWrites(wiring.Signature):
-    """The scratchpad's write ports: one moving and one stationary bank per slab, and the drain's parameters."""
+    """The scratchpad's write ports: one moving and one stationary bank per slab, and the drain's parameters.
+
+    With `block_scales` also, for each moving word, the distance of its scale from its row's anchor, and the drain's
+    parameters of rows.
+    """
 
     def __init__(self, config: EngineConfig) -> None:
         array = config.array
+        parameters = WritePort(config.parameter_depth, 8 * RECORD_BYTES * config.drain_lanes)
+        scaled = {
+            "distances": Out(WritePort(config.moving_depth, 8)).array(array.slabs),
+            "row_parameters": Out(parameters),
+        }
         super().__init__({
             "moving": Out(WritePort(config.moving_depth, 8 * array.rows)).array(array.slabs),
             "stationary": Out(
                 WritePort(config.stationary_depth, 8 * array.load_rows * array.columns, array.load_rows)
             ).array(array.slabs),
-            "parameters": Out(WritePort(config.parameter_depth, 8 * RECORD_BYTES * config.drain_lanes)),
+            "parameters": Out(parameters),
+            **(scaled if config.block_scales else {}),
         })
 
 
