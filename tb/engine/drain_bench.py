@@ -143,7 +143,10 @@ class DrainBench:
                 if random.random() < 0.5 and not any(mask & 1 << other for other in range(
                         max(0, slab - segments + 1), slab + segments)):
                     mask |= 1 << slab
-        fields["rows"] = random.choice([1, 2, random.randint(1, min(9, config.accumulator_depth // 8))])
+        most = min(9, config.accumulator_depth // 8)
+        if output == Output.ROUNDED:  # more than a word has records for
+            most = min(lanes + 3, config.accumulator_depth // 2, config.parameter_depth * lanes)
+        fields["rows"] = random.choice([1, 2, random.randint(1, most)])
         fields["accumulator"] = random.randint(0, config.accumulator_depth - fields["rows"])
         fields["columns"] = columns
         if output != Output.INT32:
@@ -151,7 +154,6 @@ class DrainBench:
             fields["parameters"] = random.randint(0, config.parameter_depth - -(-columns // lanes))
         size = 4 if output == Output.INT32 else 1
         if output == Output.ROUNDED:
-            fields["rows"] = min(fields["rows"], config.parameter_depth * lanes)
             fields["row_parameters"] = random.randint(0, config.parameter_depth - -(-fields["rows"] // lanes))
             fields |= {"target": random.randrange(len(TARGETS)), "mode": random.randrange(4), "saturate": random.randrange(2)}
             size = TARGETS[fields["target"]].storage_bytes

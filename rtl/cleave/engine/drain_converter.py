@@ -51,7 +51,7 @@ class DrainConverter(wiring.Component):
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
-        config, lanes = self.config, range(self.config.drain_lanes)
+        config = self.config
         m.submodules.memory = memory = share(platform, Ram1r1w(config.parameter_depth, RECORD_BITS * config.drain_lanes))
         connect(m, flipped(self.parameters), memory.write)
 
@@ -83,7 +83,7 @@ class DrainConverter(wiring.Component):
         raw = Signal()
         m.d.comb += raw.eq(ready.place.output == Output.INT32)
         results: list[Value] = []
-        for number in lanes:
+        for number in range(config.drain_lanes):
             m.submodules[f"lane_{number}"] = lane = share(platform, RequantiserLane())
             m.d.comb += [
                 lane.enable.eq(advance),
