@@ -41,6 +41,8 @@ ERRORS = "tb/engine/test_errors.py -k 'steady or owes'"
 RESTART = "tb/engine/test_errors.py -k 'restart or watchdog'"
 FETCH = "tb/engine/test_fetch.py"
 LOAD = "tb/engine/test_load.py"
+LOAD_SCALES = "tb/engine/test_load.py -k 'scale'"
+LOAD_VALUES = "tb/engine/test_load_values.py"
 GEARBOX = "tb/engine/test_gearbox.py"
 BANK_WRITER = "tb/engine/test_bank_writer.py"
 DRAIN = "tb/engine/test_drain.py"
@@ -338,12 +340,45 @@ MUTATIONS = [
     Mutation("engine/load_chunks.py", "all tiles go to the first slab", LOAD,
              "slabs.eq(slabs << 1),",
              "slabs.eq(slabs),"),
+    Mutation("engine/load_rows.py", "scales and parameters may have elements", LOAD,
+             "illegal.eq(rule | element)",
+             "illegal.eq(rule)"),
+    Mutation("engine/load_chunks.py", "a slab too many has a moving scale", LOAD,
+             "(moving_scales & (count > 1 + j))",
+             "(moving_scales & (count > j))"),
+    Mutation("engine/load_chunks.py", "the first tile's scales go to the second slab", LOAD_SCALES,
+             "with m.If(~anchors):",
+             "with m.If(1):"),
+    Mutation("engine/load_values.py", "distances with the wrong sign", LOAD_VALUES,
+             "distance.eq(anchor - code)",
+             "distance.eq(code - anchor)"),
+    Mutation("engine/load_values.py", "the first column's scale may be above its anchor", LOAD_VALUES,
+             "scaled & negative.any()",
+             "scaled & negative[1:].any()"),
+    Mutation("engine/load_values.py", "elements of the moving banks are not decoded", LOAD_VALUES,
+             "elements = max(config.segments * array.rows, array.columns)",
+             "elements = array.columns"),
+    Mutation("engine/load.py", "a scale above its anchor is reported, and written all the same", LOAD_SCALES,
+             "m.d.comb += chunk.p.slabs.eq(0)",
+             "m.d.comb += chunk.p.slabs.eq(held.slabs)"),
+    Mutation("engine/load.py", "an instruction is complete though its last scale is above the anchor", LOAD_SCALES,
+             "m.d.sync += unit.complete.valid.eq(0)",
+             "m.d.comb += chunk.p.slabs.eq(0)"),
+    Mutation("engine/load.py", "the chunk after a scale above its anchor is written", LOAD_SCALES,
+             "with m.If(above & free):",
+             "with m.If(0):"),
+    Mutation("engine/load.py", "anchors come while a chunk of the instruction before still waits", LOAD,
+             "with m.If(free & give & place.p.anchors):",
+             "with m.If(give & place.p.anchors):"),
     Mutation("engine/gearbox.py", "a chunk leaves before its last beat is there", GEARBOX,
              "enough.eq(touched <= level)",
              "enough.eq(touched <= level + 1)"),
     Mutation("engine/bank_writer.py", "LOAD never gives way to DRAIN", BANK_WRITER,
              "m.d.sync += drain_turn.eq(~drain_turn)",
              "m.d.sync += drain_turn.eq(0)"),
+    Mutation("engine/bank_writer.py", "a slab takes its neighbour's moving scale", BANK_WRITER,
+             "word_select(1 + j, 8)",
+             "word_select(j, 8)"),
     # DRAIN.
     Mutation("engine/drain_decoder.py", "the drain of a slab that is not there", DRAIN,
              "instruction.slab >= slabs",

@@ -7,8 +7,10 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .compile.floats import NUMPY_DTYPES, RESULTS, ROUNDINGS, named, prepare
 from .compile.gemm import compile_gemm
-from .compile.tiling import Problem
+from .compile.scaled import ScaledGemm
+from .compile.tiling import Problem, Scaling
 from .config import ArrayConfig, EngineConfig, load_config
 from .engine.isa import INSTRUCTION_BYTES, Counter
 from .errors import EngineError
@@ -37,7 +39,7 @@ class Stats:
     macs
         Multiply-accumulates per cycle of the whole array.
     useful_macs
-        Multiply-accumulates of the problem, without padding: M * K * N.
+        Multiply-accumulates of the problem, without padding: M * K * N, for each pair of slices if there are some.
     partition
         Slabs fused into one partition; None for a program that was not compiled here.
     cycles
@@ -48,6 +50,8 @@ class Stats:
         Slab-cycles in which a moving row entered a slab.
     stall_cycles
         Slab-cycles in which none did, by cause; with `streaming` they sum to slabs * cycles.
+    error_bound
+        What a result of `matmul_float` with 16 or 24 bits is off by at most.
     """
 
     macs: int
@@ -57,6 +61,7 @@ class Stats:
     array_cycles: int | None = None
     streaming: int | None = None
     stall_cycles: dict[str, int] | None = None
+    error_bound: float | None = None
 
     @property
     def macs_per_cycle(self) -> float | None:
@@ -246,10 +251,90 @@ class Engine:
         records = _records(n, bias, scale)
         if relu and records is None:
             raise ValueError("relu must be given with scale: an int32 result is left as it is")
-        gemm = compile_gemm(Problem(m, k, n, records is not None, relu), self.config, partition=partition)
+        return self._multiply(Problem(m, k, n, records is not None, relu), partition, a, b, records)
+
+    def matmul_float(
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        *,
+        format: str = "mxint8",  # noqa: A002  the word that users know
+        precision: int | None = None,
+        result: str = "fp32",
+        rounding: str = "nearest_even",
+        saturate: bool = False,
+        scale_rule: str = "floor",
+        partition: int | None = None,
+        relu: bool = False,
+        seed: int = 0,
+    ) -> tuple[NDArray, Stats]:
+        """Multiply float `a` [M, K] by `b` [K, N] in a block-scaled format, or in slices of 8 bits.
+
+        Products and sums are exact but for what `numerics.accumulate` says is dropped, and rounded once.
+
+        Parameters
+        ----------
+        a, b
+            Matrices of numbers that float64 holds. Infinities and NaNs make a block NaN, and so every result that it has part in.
+        format
+            What both are quantised to along K, or "MOVING:STATIONARY": int8, int4, mxint8, mxfp6, mxfp4.
+        precision
+            16 or 24 bits in place of a format: INT8 slices of numbers under one exponent per row of `a` and column of `b`.
+        result
+            Format of the result: fp32, bf16, fp16, e4m3, e5m2, int8, int4, e2m1, e2m3.
+        rounding
+            nearest_even, toward_zero, nearest_away or stochastic.
+        saturate
+            Overflow gives the largest number instead of infinity or NaN.
+        scale_rule
+            floor or up: see `numerics.quantise`.
+        partition
+            As for `matmul`; the result does not depend on it.
+        relu
+            Negative results become 0.
+        seed
+            Of stochastic rounding.
+
+        Returns
+        -------
+        tuple
+            The product, and what it cost; float32 or float16 for fp32 and fp16, and codes in uint16 or uint8 for other formats.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument breaks a rule; the message states the rule and the value.
+        EngineError
+            If the engine stops with an error.
+        """
+        _check_options(partition, relu)
+        scaled, bound = prepare(
+            a, b, self.config, format=None if precision is not None else format, precision=precision, rule=scale_rule, seed=seed
+        )
+        target, mode = named(result, "result", RESULTS), named(rounding, "rounding", ROUNDINGS)
+        scaling = Scaling(
+            scaled.elements, scaled.row_scales is not None, scaled.shift, scaled.widths, target, mode, bool(saturate)
+        )  # fmt: skip
+        (m, k), n = scaled.moving.shape, scaled.stationary.shape[1]
+        problem = Problem(m, k, n, relu=relu, scaling=scaling)
+        codes, stats = self._multiply(problem, partition, scaled.moving, scaled.stationary, scaled.columns, scaled)
+        product = codes.view(NUMPY_DTYPES[target]) if target in NUMPY_DTYPES else codes
+        return product, dataclasses.replace(stats, error_bound=bound(product) if bound else None)
+
+    def _multiply(
+        self,
+        problem: Problem,
+        partition: int | None,
+        a: NDArray,
+        b: NDArray,
+        records: NDArray[np.void] | None,
+        scaled: ScaledGemm | None = None,
+    ) -> tuple[NDArray, Stats]:
+        """Compile and run a product; give what the window holds of its result."""
+        gemm = compile_gemm(problem, self.config, partition=partition)
         if gemm.end > len(self.memory):
             raise ValueError(f"the problem must fit the backend's memory of {len(self.memory)} bytes, not {gemm.end}")
-        gemm.place(self.memory, a, b, records)
+        gemm.place(self.memory, a, b, records, scaled)
         stats = self.run(gemm.layout.program, len(gemm.program) // INSTRUCTION_BYTES, partition=gemm.tiling.count)
         return gemm.layout.unpack_result(self.memory), stats
 

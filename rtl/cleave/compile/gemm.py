@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from ..config import EngineConfig
 from ..engine.isa import Destination, Output
+from ..numerics.formats import TARGETS
+from ..numerics.requantise import RECORD_BYTES
 from .layout import Layout
 from .program import Program
+from .scaled import ScaledGemm
 from .tiling import Problem, Tiling, choose
 
 
@@ -41,8 +44,9 @@ class CompiledGemm:
         a: NDArray[np.int8],
         b: NDArray[np.int8],
         records: NDArray[np.void] | None = None,
+        scaled: ScaledGemm | None = None,
     ) -> None:
-        """Write operands, parameters and program into the window's bytes."""
+        """Write operands, parameters and program into the window's bytes; `scaled` has what goes with scaled operands."""
         layout = self.layout
         parts = [
             (layout.moving, layout.pack_moving(a)),
@@ -51,6 +55,11 @@ class CompiledGemm:
         ]
         if records is not None:
             parts.append((layout.parameters, layout.pack_parameters(records)))
+        if scaled is not None:
+            parts.append((layout.row_parameters, scaled.rows.view(np.uint8)))
+            if scaled.row_scales is not None and scaled.column_scales is not None:
+                parts.append((layout.row_scales, layout.pack_row_scales(scaled.row_scales)))
+                parts.append((layout.column_scales, layout.pack_column_scales(scaled.column_scales)))
         for offset, data in parts:
             memory[offset : offset + len(data)] = data
 
@@ -79,6 +88,7 @@ class _Tile:
     """The output tile of one group in one block and column set."""
 
     group: int
+    block: int
     row: int
     rows: int
     column: int
@@ -94,6 +104,10 @@ class _Writer:
         self.problem = layout.tiling.problem
         self.array = layout.tiling.config.array
         self.program = Program()
+        scaling, tiling = self.problem.scaling, layout.tiling
+        self.elements = (0, 0) if scaling is None else scaling.elements
+        self.shift = tiling.config.exact_shift if scaling is None else scaling.shift
+        self.output = Output.ROUNDED if scaling is not None else Output.INT8 if self.problem.requantised else Output.INT32
         self.chunks = 0
         self.steps = 0
         self.tiles = 0
@@ -102,6 +116,8 @@ class _Writer:
         self.stationary_users: dict[tuple[int, int], int] = {}
         self.accumulator_users: dict[tuple[int, int], int] = {}
         self.parameter_users: dict[int, int] = {}
+        self.row_parameter_users: dict[int, int] = {}
+        self.blocks = 0
         self.pending: list[tuple[_Tile, int, int]] = []
         """What the last step finished and is not drained yet: tile, accumulator slot, MATMUL."""
 
@@ -109,7 +125,7 @@ class _Writer:
         for column_block in range(self.tiling.column_blocks):
             first = column_block * self.tiling.tiles
             sets = range(first, min(first + self.tiling.tiles, self.tiling.column_sets))
-            if self.problem.requantised:
+            if self.problem.has_parameters:
                 self.load_parameters(column_block)
             for row in range(0, self.problem.m, self.tiling.block_rows):
                 self.block(sets, row)
@@ -120,6 +136,8 @@ class _Writer:
         """Compute one block: all of K for `block_rows` rows from `row` and the column sets `sets`."""
         tiling = self.tiling
         tiles = [self.group_tiles(column_set, row) for column_set in sets]
+        if self.problem.scaling is not None:
+            self.load_row_parameters(tiles[0])
         for chunk in range(0, tiling.total_passes, tiling.passes):
             passes = range(chunk, min(chunk + tiling.passes, tiling.total_passes))
             self.load_moving(tiles[0], passes)
@@ -127,6 +145,7 @@ class _Writer:
                 self.step(column_set, tiles[number], passes, self.tiles + number)
             self.chunks += 1
         self.tiles += len(sets)
+        self.blocks += 1
 
     def group_tiles(self, column_set: int, row: int) -> list[_Tile]:
         """Give the output tile of each group that has one."""
@@ -137,7 +156,7 @@ class _Writer:
             column = (column_set * tiling.set_tiles + (group if tiling.over_columns else 0)) * columns
             rows, width = min(tiling.tile_rows, problem.m - tile_row), min(columns, problem.n - column)
             if rows > 0 and width > 0:
-                tiles.append(_Tile(group, tile_row, rows, column, width))
+                tiles.append(_Tile(group, self.blocks, tile_row, rows, column, width))
         return tiles
 
     def mask(self, tiles: list[_Tile]) -> int:
@@ -151,16 +170,28 @@ class _Writer:
         for number, index in enumerate(passes):
             k = index * tiling.depth
             for sharing in [tiles] if tiling.over_columns else [[tile] for tile in tiles]:
+                place = {
+                    "slabs": self.mask(sharing),
+                    "address": (slot * tiling.passes + number) * tiling.tile_rows,
+                    "rows": sharing[0].rows,
+                    "after": users(self.moving_users, sharing, slot),
+                }
                 self.program.load(
                     Destination.MOVING,
-                    slabs=self.mask(sharing),
-                    address=(slot * tiling.passes + number) * tiling.tile_rows,
-                    rows=sharing[0].rows,
                     row_bytes=min(tiling.depth, self.problem.k - k),
                     memory=layout.moving + sharing[0].row * layout.moving_stride + k,
                     stride=layout.moving_stride,
-                    after=users(self.moving_users, sharing, slot),
+                    element=self.elements[0],
+                    **place,
                 )
+                if self.problem.blocks:
+                    self.program.load(
+                        Destination.MOVING_SCALES,
+                        row_bytes=layout.row_scale_bytes,
+                        memory=layout.row_scale_block(index, sharing[0].row),
+                        stride=layout.row_scale_bytes,
+                        **place,
+                    )
 
     def load_stationary(self, column_set: int, tiles: list[_Tile], passes: range) -> int:
         """Load a chunk's stationary tiles, one LOAD per pass for all groups; give the last LOAD."""
@@ -172,13 +203,26 @@ class _Writer:
             load = self.program.load(
                 Destination.STATIONARY,
                 slabs=1 if tiling.over_columns else self.mask(tiles),
-                address=(slot * tiling.passes + number) * self.array.load_cycles,
+                address=(slot * tiling.passes + number) * tiling.tile_words,
                 rows=tiling.depth * (len(tiles) if tiling.over_columns else 1),
                 row_bytes=self.array.columns,
                 memory=layout.stationary_block(column_set, index),
                 stride=layout.stationary_stride,
+                element=self.elements[1],
                 after=after,
             )
+            for position, sharing in enumerate([[tile] for tile in tiles] if tiling.over_columns else [tiles]):
+                if self.problem.blocks:
+                    load = self.program.load(
+                        Destination.STATIONARY_SCALES,
+                        slabs=self.mask(sharing),
+                        address=(slot * tiling.passes + number) * tiling.tile_words + self.array.load_cycles,
+                        rows=1 + tiling.count,
+                        row_bytes=self.array.columns,
+                        memory=layout.column_scale_block(column_set, index, position),
+                        stride=layout.stationary_stride,
+                        after=after,
+                    )
         return load
 
     def step(self, column_set: int, tiles: list[_Tile], passes: range, tile_number: int) -> None:
@@ -189,7 +233,7 @@ class _Writer:
         slot = tile_number % tiling.accumulator_slots
         if any(waiting[1] == slot for waiting in self.pending):
             self.drain_pending()
-        last_depth = min(tiling.depth, self.problem.k - passes[-1] * tiling.depth)
+        row_products = self.row_products(passes)
         matmuls = []
         for tile in tiles:
             matmul = self.program.matmul(
@@ -199,12 +243,14 @@ class _Writer:
                 passes=len(passes),
                 moving=moving * tiling.passes * tiling.tile_rows,
                 moving_step=tiling.tile_rows,
-                stationary=stationary * tiling.passes * self.array.load_cycles,
-                stationary_step=self.array.load_cycles,
+                stationary=stationary * tiling.passes * tiling.tile_words,
+                stationary_step=tiling.tile_words,
                 accumulator=slot * tiling.tile_rows,
                 accumulate_first=passes.start > 0,
-                row_macs=tiling.depth * tile.columns,
-                last_row_macs=last_depth * tile.columns,
+                scaled=self.problem.blocks,
+                shift=self.shift,
+                row_macs=row_products[0] * tile.columns,
+                last_row_macs=row_products[1] * tile.columns,
                 after=[load, *users(self.accumulator_users, [tile], slot)],
             )
             self.moving_users[tile.group, moving] = self.stationary_users[tile.group, stationary] = matmul
@@ -220,7 +266,7 @@ class _Writer:
         for tile, slot, matmul in self.pending:
             index = tile.column // self.array.columns
             drain = self.program.drain(
-                Output.INT8 if problem.requantised else Output.INT32,
+                self.output,
                 slab=(tile.group + 1) * tiling.count - 1,
                 accumulator=slot * tiling.tile_rows,
                 rows=tile.rows,
@@ -228,10 +274,12 @@ class _Writer:
                 memory=layout.result + tile.row * layout.result_stride + tile.column * problem.result_bytes,
                 stride=layout.result_stride,
                 relu=problem.relu,
-                parameters=self.parameter_word(index) if problem.requantised else 0,
+                parameters=self.parameter_word(index) if problem.has_parameters else 0,
                 after=[matmul],
+                **self.rounding(tile),
             )
             self.accumulator_users[tile.group, slot] = drain
+            self.row_parameter_users[tile.block] = drain
             self.parameter_users[index // (tiling.tiles * tiling.set_tiles)] = drain
         self.pending = []
 
@@ -255,6 +303,50 @@ class _Writer:
             stride=layout.parameter_bytes,
             after=[] if before is None else [before],
         )
+
+    def load_row_parameters(self, tiles: list[_Tile]) -> None:
+        """Load the records of a block's rows."""
+        tiling, layout = self.tiling, self.layout
+        reused = self.blocks - tiling.row_slots
+        if any(tile.block == reused for tile, _, _ in self.pending):
+            self.drain_pending()
+        before = self.row_parameter_users.get(reused)
+        for tile in tiles[: tiling.row_tiles]:
+            self.program.load(
+                Destination.ROW_PARAMETERS,
+                slabs=0,
+                address=self.row_parameter_word(tile),
+                rows=1,
+                row_bytes=tile.rows * RECORD_BYTES,
+                memory=layout.row_parameters + tile.row * RECORD_BYTES,
+                stride=0,
+                after=[] if before is None else [before],
+            )
+
+    def row_parameter_word(self, tile: _Tile) -> int:
+        """Give the word of the row parameters for row 0 of a tile."""
+        tiling = self.tiling
+        slot = tile.block % tiling.row_slots * tiling.row_tiles
+        return (slot + (0 if tiling.over_columns else tile.group)) * tiling.row_words
+
+    def rounding(self, tile: _Tile) -> dict[str, int]:
+        """Give what a DRAIN of a tile needs besides, if it rounds."""
+        scaling = self.problem.scaling
+        if scaling is None:
+            return {}
+        return {
+            "row_parameters": self.row_parameter_word(tile), "target": TARGETS.index(scaling.target), "mode": scaling.mode.value,
+            "saturate": scaling.saturate,
+        }  # fmt: skip
+
+    def row_products(self, passes: range) -> tuple[int, int]:
+        """Give the useful products of a moving row and column in every pass but the last, so that all add up, and in the last."""
+        scaling, tiling = self.problem.scaling, self.tiling
+        if scaling is None:
+            return tiling.depth, min(tiling.depth, self.problem.k - passes[-1] * tiling.depth)
+        total = sum(scaling.widths[passes.start * tiling.count : passes.stop * tiling.count])
+        each = total // len(passes)
+        return each, total - (len(passes) - 1) * each
 
     def parameter_word(self, index: int) -> int:
         """Give the parameter memory's word for column 0 of tile `index` of N."""

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import ACCUMULATOR_BYTES
-from ..numerics.requantise import RECORD, RECORD_BYTES
+from ..numerics.requantise import RECORD_BYTES
+from .scaled import Scales
 from .tiling import Tiling
 
 ALIGNMENT = 64
@@ -25,7 +26,9 @@ class Layout:
     The moving operand and the result are row by row, each row padded to whole bus beats. The stationary operand is
     packed in the order in which it is loaded: blocks [column set][pass][tile of the set][row of the pass] of
     `columns` bytes, zero where the operand ends, so that rows of a tile beyond K multiply whatever stands in the
-    moving banks by zero. Parameters are packed by tile of columns, each tile padded to whole words.
+    moving banks by zero. Parameters are packed by tile of columns, each tile padded to whole words; row parameters are records,
+    one after the other. Scales are packed as they are loaded, too: [pass][row][anchor, then one for each slab] and
+    [column set][pass][tile of the set][anchors, then one row for each slab][column].
     """
 
     tiling: Tiling
@@ -69,12 +72,43 @@ class Layout:
         return self.tiling.parameter_words * self.tiling.config.drain_lanes * RECORD_BYTES
 
     @cached_property
+    def row_parameters(self) -> int:
+        """First byte of the records of rows."""
+        tiling = self.tiling
+        return align(self.parameters + (tiling.column_tiles * self.parameter_bytes if tiling.problem.has_parameters else 0))
+
+    @cached_property
+    def row_scale_bytes(self) -> int:
+        """Bytes of the scales of one row in one pass, with its anchor."""
+        return 1 + self.tiling.count
+
+    @cached_property
+    def row_scales(self) -> int:
+        """First byte of the scales of the moving operand."""
+        problem = self.tiling.problem
+        return align(self.row_parameters + (problem.m * RECORD_BYTES if problem.scaling is not None else 0))
+
+    @cached_property
+    def tile_scale_bytes(self) -> int:
+        """Bytes of the scales of one tile of columns in one pass, with their anchors."""
+        return (1 + self.tiling.count) * self.stationary_stride
+
+    @cached_property
+    def set_scale_bytes(self) -> int:
+        """Bytes of the scales of a column set in one pass."""
+        return self.tiling.set_tiles * self.tile_scale_bytes
+
+    @cached_property
+    def column_scales(self) -> int:
+        """First byte of the scales of the stationary operand."""
+        t = self.tiling
+        return align(self.row_scales + (t.total_passes * t.problem.m * self.row_scale_bytes if t.problem.blocks else 0))
+
+    @cached_property
     def result(self) -> int:
         """First byte of the result."""
-        tiling = self.tiling
-        return align(
-            self.parameters + (tiling.column_tiles * self.parameter_bytes if tiling.problem.requantised else 0)
-        )
+        tiling, blocks = self.tiling, self.tiling.problem.blocks
+        return align(self.column_scales + (tiling.column_sets * tiling.total_passes * self.set_scale_bytes if blocks else 0))
 
     @cached_property
     def result_stride(self) -> int:
@@ -91,6 +125,14 @@ class Layout:
         """Byte offset of the stationary operand of a column set's pass `index`."""
         tiling = self.tiling
         return self.stationary + (column_set * tiling.total_passes + index) * tiling.set_tiles * self.tile_bytes
+
+    def row_scale_block(self, index: int, row: int) -> int:
+        """Byte offset of the scales of a row in pass `index`."""
+        return self.row_scales + (index * self.tiling.problem.m + row) * self.row_scale_bytes
+
+    def column_scale_block(self, column_set: int, index: int, tile: int) -> int:
+        """Byte offset of the scales of a tile of a column set in pass `index`."""
+        return self.column_scales + (column_set * self.tiling.total_passes + index) * self.set_scale_bytes + tile * self.tile_scale_bytes
 
     def pack_moving(self, a: NDArray[np.int8]) -> NDArray[np.uint8]:
         """Lay out the moving operand."""
@@ -111,15 +153,42 @@ class Layout:
     def pack_parameters(self, records: NDArray[np.void]) -> NDArray[np.uint8]:
         """Lay out one record per column of the result."""
         t, columns = self.tiling, self.tiling.config.array.columns
-        padded = np.zeros(t.column_tiles * columns, RECORD)
+        padded = np.zeros(t.column_tiles * columns, records.dtype)
         padded[: len(records)] = records
-        packed = np.zeros((t.column_tiles, self.parameter_bytes // RECORD_BYTES), RECORD)
+        packed = np.zeros((t.column_tiles, self.parameter_bytes // RECORD_BYTES), records.dtype)
         packed[:, :columns] = padded.reshape(t.column_tiles, columns)
         return packed.reshape(-1).view(np.uint8)
 
-    def unpack_result(self, memory: NDArray[np.uint8]) -> NDArray[np.int8] | NDArray[np.int32]:
-        """Read the result out of the window's bytes."""
+    def pack_row_scales(self, scales: Scales) -> NDArray[np.uint8]:
+        """Lay out anchors[row] and codes[row, piece]; pieces beyond the last are at the anchor."""
+        t = self.tiling
+        packed = np.repeat(scales.anchors[:, None], t.total_passes * self.row_scale_bytes, axis=1)
+        packed = packed.reshape(len(packed), t.total_passes, self.row_scale_bytes)
+        of_slabs = np.repeat(scales.anchors[:, None], t.total_passes * t.count, axis=1)
+        of_slabs[:, : scales.codes.shape[1]] = scales.codes
+        packed[:, :, 1:] = of_slabs.reshape(len(packed), t.total_passes, t.count)
+        return packed.transpose(1, 0, 2).reshape(-1)
+
+    def pack_column_scales(self, scales: Scales) -> NDArray[np.uint8]:
+        """Lay out anchors[column] and codes[piece, column]; pieces and columns beyond the last are at their anchors."""
+        t, columns = self.tiling, self.tiling.config.array.columns
+        wide = t.column_sets * t.set_tiles * columns
+        lines = np.zeros((t.total_passes, 1 + t.count, wide), np.uint8)
+        lines[:, :, : len(scales.anchors)] = scales.anchors
+        codes = np.zeros((t.total_passes * t.count, wide), np.uint8)
+        codes[:, : len(scales.anchors)] = scales.anchors
+        codes[: len(scales.codes), : len(scales.anchors)] = scales.codes
+        lines[:, 1:] = codes.reshape(t.total_passes, t.count, wide)
+        blocks = lines.reshape(t.total_passes, 1 + t.count, t.column_sets, t.set_tiles, columns).transpose(2, 0, 3, 1, 4)
+        packed = np.zeros((*blocks.shape[:-1], self.stationary_stride), np.uint8)
+        packed[..., :columns] = blocks
+        return packed.reshape(-1)
+
+    def unpack_result(self, memory: NDArray[np.uint8]) -> NDArray:
+        """Read the result out of the window's bytes: numbers, or codes of a format that they were rounded to."""
         problem = self.tiling.problem
         rows = memory[self.result : self.result + problem.m * self.result_stride].reshape(problem.m, self.result_stride)
         row = rows[:, : problem.n * problem.result_bytes].copy()  # the window changes with the next program
+        if problem.scaling is not None:
+            return row.view(f"<u{problem.result_bytes}")
         return row.view(np.int8) if problem.requantised else row.view(f"<i{ACCUMULATOR_BYTES}").astype(np.int32)

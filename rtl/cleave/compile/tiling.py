@@ -8,11 +8,13 @@ one tile of `columns`, times the groups, if spread over N). Inside a block, K go
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..config import ACCUMULATOR_BYTES, MAX_CONTRACTION, EngineConfig
 from ..engine.isa import INSTRUCTION_BYTES
+from ..numerics.formats import FP32, Format
+from ..numerics.rounding import Rounding
 
 MAX_TILES = 4
 MAX_SLOTS = 4
@@ -27,25 +29,65 @@ def cuts(total: int, part: int) -> int:
 
 
 @dataclass(frozen=True)
+class Scaling:
+    """How a product's elements are decoded and scaled, and its accumulators rounded.
+
+    Attributes
+    ----------
+    elements
+        Number of the moving and of the stationary element's format.
+    blocks
+        Whether passes are scaled.
+    shift
+        Of every pass, besides its scales.
+    widths
+        Elements of each slab's piece of K that are no padding.
+    target, mode, saturate
+        What accumulators are rounded to, and how.
+    """
+
+    elements: tuple[int, int]
+    blocks: bool
+    shift: int
+    widths: tuple[int, ...] = field(repr=False)
+    target: Format = FP32
+    mode: Rounding = Rounding.NEAREST_EVEN
+    saturate: bool = False
+
+
+@dataclass(frozen=True)
 class Problem:
-    """A GEMM: `m` x `k` times `k` x `n`, with int32 results, or int8 ones if `requantised`."""
+    """A GEMM: `m` x `k` times `k` x `n`, with int32 results, int8 ones if `requantised`, or rounded ones with `scaling`."""
 
     m: int
     k: int
     n: int
     requantised: bool = False
     relu: bool = False
+    scaling: Scaling | None = None
 
     def __post_init__(self) -> None:
         if min(self.m, self.k, self.n) < 1:
             raise ValueError(f"M, K and N must be at least 1, not {self.m}, {self.k} and {self.n}")
-        if self.k > MAX_CONTRACTION:
+        if self.k > MAX_CONTRACTION and self.scaling is None:
             raise ValueError(f"K must be at most {MAX_CONTRACTION} for int32 sums that cannot overflow, not {self.k}")
 
     @property
     def result_bytes(self) -> int:
         """Bytes of one element of the result."""
+        if self.scaling is not None:
+            return self.scaling.target.storage_bytes
         return 1 if self.requantised else ACCUMULATOR_BYTES
+
+    @property
+    def blocks(self) -> bool:
+        """Whether operands have block scales."""
+        return self.scaling is not None and self.scaling.blocks
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether the drain needs a record for each column."""
+        return self.requantised or self.scaling is not None
 
 
 @dataclass(frozen=True)
@@ -69,7 +111,7 @@ class Tiling:
     @cached_property
     def block_rows(self) -> int:
         """M per block."""
-        return self.tile_rows * (1 if self.over_columns else self.groups)
+        return self.tile_rows * self.row_tiles
 
     @cached_property
     def set_tiles(self) -> int:
@@ -107,6 +149,26 @@ class Tiling:
         return cuts(self.config.array.columns, self.config.drain_lanes)
 
     @cached_property
+    def tile_words(self) -> int:
+        """Words of a stationary tile."""
+        return self.config.array.load_cycles + self.problem.blocks
+
+    @cached_property
+    def row_words(self) -> int:
+        """Row parameter words of one output tile, if its rows have records."""
+        return cuts(self.tile_rows, self.config.drain_lanes) if self.problem.scaling is not None else 0
+
+    @cached_property
+    def row_tiles(self) -> int:
+        """Output tiles of a block that have rows of their own."""
+        return 1 if self.over_columns else self.groups
+
+    @cached_property
+    def row_slots(self) -> int:
+        """Blocks along M whose row parameters the drain holds, at most 2."""
+        return min(2, self.config.parameter_depth // max(1, self.row_tiles * self.row_words))
+
+    @cached_property
     def moving_slots(self) -> int:
         """Chunks that the moving banks hold."""
         return self._slots(self.config.moving_depth // (self.passes * self.tile_rows))
@@ -114,7 +176,7 @@ class Tiling:
     @cached_property
     def stationary_slots(self) -> int:
         """Chunks of one column set that the stationary banks hold."""
-        return self._slots(self.config.stationary_depth // (self.passes * self.config.array.load_cycles))
+        return self._slots(self.config.stationary_depth // (self.passes * self.tile_words))
 
     @cached_property
     def accumulator_slots(self) -> int:
@@ -134,7 +196,8 @@ class Tiling:
         return (
             min(self.moving_slots, self.stationary_slots) >= 1
             and self.accumulator_slots >= self.tiles
-            and (self.parameter_slots >= 1 or not self.problem.requantised)
+            and (self.parameter_slots >= 1 or not self.problem.has_parameters)
+            and self.row_slots >= 1
         )
 
     def cycles(self) -> int:
@@ -151,8 +214,11 @@ class Tiling:
         # One step: a train for one chunk and column set, its operands, and the drain of one finished column set.
         moving_row = max(cuts(self.depth, bus), cuts(self.count, self.config.segments))
         pass_stationary = self.set_tiles * self.depth * cuts(array.columns, bus)
+        if self.problem.blocks:
+            moving_row += cuts(1 + self.count, bus)
+            pass_stationary += self.set_tiles * (1 + self.count) * cuts(array.columns, bus)
         drain_row = cuts(array.columns, self.config.drain_lanes)
-        pass_compute = max(self.tile_rows, array.load_cycles)
+        pass_compute = max(self.tile_rows, self.tile_words)
         drain = self.tile_rows * self.groups * drain_row
 
         compute = sets * self.total_passes * pass_compute
@@ -196,7 +262,7 @@ def _candidates(problem: Problem, config: EngineConfig, count: int) -> Iterator[
         groups = min(side_by_side, column_tiles if over_columns else problem.m)
         sets = cuts(column_tiles, groups if over_columns else 1)
         for tiles in range(1, min(MAX_TILES, sets) + 1):
-            for tile_rows in _tile_rows(problem.m, 1 if over_columns else groups, tiles, config):
+            for tile_rows in _tile_rows(problem, 1 if over_columns else groups, tiles, config):
                 passes = 1
                 while True:
                     tiling = Tiling(config, problem, count, groups, over_columns, tile_rows, tiles, passes)
@@ -208,11 +274,13 @@ def _candidates(problem: Problem, config: EngineConfig, count: int) -> Iterator[
                     passes *= 2
 
 
-def _tile_rows(m: int, groups: int, tiles: int, config: EngineConfig) -> set[int]:
+def _tile_rows(problem: Problem, groups: int, tiles: int, config: EngineConfig) -> set[int]:
     """Give tile heights that cut M evenly and leave 1, 2 or 4 times `tiles` accumulator slots."""
     heights = set()
     for slots in (1, 2, 4):
         most = min(config.accumulator_depth // (slots * tiles), config.moving_depth // 2)
+        if problem.scaling is not None:
+            most = min(most, config.parameter_depth // groups * config.drain_lanes)
         if most:
-            heights.add(cuts(m, groups * cuts(m, groups * most)))
+            heights.add(cuts(problem.m, groups * cuts(problem.m, groups * most)))
     return heights

@@ -123,8 +123,8 @@ def compile_trains(config: EngineConfig, trains: list[Train], *, seed: int = 0) 
             last[number] = program.matmul(
                 train.first, train.count, rows=train.rows, passes=min(residents[number], train.passes - start),
                 moving=0, moving_step=train.rows, stationary=0, stationary_step=array.load_cycles, accumulator=0,
-                accumulate_first=train.accumulate and start > 0, accumulate_rest=train.accumulate, row_macs=macs,
-                last_row_macs=macs, after=[load],
+                accumulate_first=train.accumulate and start > 0, accumulate_rest=train.accumulate, shift=config.exact_shift,
+                row_macs=macs, last_row_macs=macs, after=[load],
             )  # fmt: skip
 
     results = []

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from .formats import E8M0, Operand, product_bits
 from .quantise import Quantised
 
-__all__ = ["ACCUMULATOR_BITS", "Accumulators", "accumulate", "anchors", "exact_product", "fraction_bits"]
+__all__ = ["ACCUMULATOR_BITS", "Accumulators", "accumulate", "anchors", "exact_product", "fraction_bits", "pieces"]
 
 ACCUMULATOR_BITS = 48
 """Width of an accumulator of block-scaled products, unless another is asked for."""
@@ -83,9 +83,8 @@ def fraction_bits(
     ValueError
         If the accumulator is too narrow for even the integers of some column.
     """
-    length = stationary.codes.shape[0]
-    terms = terms or min(operand.block or length for operand in (moving, stationary.operand))
-    dots = -(-length // terms)
+    terms, edges = _pieces(moving, stationary.operand, len(stationary.codes), terms)
+    dots = len(edges)
     needed = product_bits(moving, stationary.operand, terms * dots) + 1  # as much again for what is rounded down
     if accumulator_bits < needed:
         rule = f"accumulator_bits must be at least {needed} for {dots} dot products of {terms} terms"
@@ -116,15 +115,14 @@ def accumulate(
     accumulator_bits
         Width of an accumulator, at most 64.
     terms
-        Products that are added before they are shifted: the rows of a slab, at most the shorter block, which is the default.
+        Most products that are added before they are shifted: the rows of a slab. By default a whole block.
     sum_bits
         Width of a slab's sum, for whatever formats it was built; as few bits as hold the dot products by default.
 
     Raises
     ------
     ValueError
-        If the operands do not fit each other, a scale is no power of two, `terms` does not divide both blocks, or the
-        accumulator is too narrow.
+        If the operands do not fit each other, a scale is no power of two, or the accumulator is too narrow.
     """
     length = _check(moving, stationary)
     for quantised in (moving, stationary):
@@ -132,17 +130,12 @@ def accumulate(
             raise ValueError(f"scales must be E8M0 (powers of two) to be shifted, not {quantised.operand.scale.name}")
     if accumulator_bits > 64:
         raise ValueError(f"accumulator_bits must be at most 64, not {accumulator_bits}")
-    for quantised in (moving, stationary):
-        block = quantised.operand.block
-        if block and terms and block % terms:
-            raise ValueError(f"terms must divide {quantised.operand.name}'s blocks of {block} elements, not {terms}")
     blocks = [quantised.operand.block or length for quantised in (moving, stationary)]
-    terms = terms or min(blocks)
     fraction = fraction_bits(moving.operand, stationary, accumulator_bits, terms, sum_bits)
     row, column = anchors(moving), anchors(stationary)
     total = np.zeros((len(row), len(column)), np.int64)
-    for start in range(0, length, terms):
-        part = slice(start, start + terms)
+    for start, stop in pieces(moving, stationary, terms):
+        part = slice(start, stop)
         # Floating-point products of small integers are exact, and many times faster.
         dot = (moving.integers[:, part].astype(float) @ stationary.integers[part].astype(float)).astype(np.int64)
         row_shift = row - moving.exponents[:, start // blocks[0]]
@@ -151,6 +144,20 @@ def accumulate(
     steps = moving.operand.step_exponent + stationary.operand.step_exponent
     exponents = row[:, None] + column + (steps - fraction)
     return Accumulators(total, exponents, _poisoned(moving, stationary))
+
+
+def pieces(moving: Quantised, stationary: Quantised, terms: int | None = None) -> list[tuple[int, int]]:
+    """Cut K where a block ends, and into pieces of at most `terms`: what is added before it is shifted, as (start, stop)."""
+    return _pieces(moving.operand, stationary.operand, _check(moving, stationary), terms)[1]
+
+
+def _pieces(moving: Operand, stationary: Operand, length: int, terms: int | None) -> tuple[int, list[tuple[int, int]]]:
+    """Give the most products of a piece, too."""
+    shared = [operand.block for operand in (moving, stationary) if operand.block]
+    block = min([*shared, length])
+    terms = min([terms or block, *shared])
+    blocks = [(start, min(start + block, length)) for start in range(0, length, block)]
+    return terms, [(i, min(i + terms, stop)) for start, stop in blocks for i in range(start, stop, terms)]
 
 
 def exact_product(moving: Quantised, stationary: Quantised) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:

@@ -26,7 +26,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .accumulate import Accumulators
 
-__all__ = ["PRECISIONS", "Pass", "Sliced", "accumulator_bits", "error_bound", "multiply", "passes", "split"]
+__all__ = ["PRECISIONS", "SLICE_BITS", "Pass", "Sliced", "accumulator_bits", "error_bound", "multiply", "passes", "split"]
+
+SLICE_BITS = 8
+"""Binary logarithm of the weight of one slice over that of the next."""
 
 PRECISIONS = {16: 2, 24: 3}
 """Slices for each precision in bits."""

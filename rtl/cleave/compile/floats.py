@@ -1,0 +1,98 @@
+"""Float matrices to operands that the engine takes, by the names that users give."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..config import EngineConfig
+from ..numerics.formats import E8M0, FP16, FP32, TARGETS, Format, parse_operands
+from ..numerics.quantise import ScaleRule, quantise
+from ..numerics.rounding import Rounding
+from ..numerics.slices import PRECISIONS, error_bound, split
+from .scaled import ScaledGemm, from_quantised, from_slices
+
+__all__ = ["NUMPY_DTYPES", "RESULTS", "ROUNDINGS", "named", "prepare"]
+
+RESULTS = {target.name.lower(): target for target in TARGETS}
+"""Formats of results by name."""
+
+ROUNDINGS = {mode.name.lower(): mode for mode in Rounding}
+"""Rounding modes by name."""
+
+SCALE_RULES = {rule.name.lower(): rule for rule in ScaleRule}
+
+NUMPY_DTYPES: dict[Format, type[np.floating]] = {FP32: np.float32, FP16: np.float16}
+"""Formats that numpy has a type for."""
+
+Choice = TypeVar("Choice")
+
+
+def named(name: str, what: str, choices: Mapping[str, Choice]) -> Choice:
+    """Find a choice by its name.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names all.
+    """
+    if name not in choices:
+        raise ValueError(f"{what} must be one of {', '.join(choices)}, not {name!r}")
+    return choices[name]
+
+
+def prepare(
+    a: ArrayLike,
+    b: ArrayLike,
+    config: EngineConfig,
+    *,
+    format: str | None = None,  # noqa: A002
+    precision: int | None = None,
+    rule: str = "floor",
+    seed: int = 0,
+) -> tuple[ScaledGemm, Callable[[NDArray], float] | None]:
+    """Quantise, or split into slices, a product's operands.
+
+    Gives with slices what their float32 product is off by at most, as a function of the product; see `Engine.matmul_float` for
+    the parameters.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument breaks a rule; the message states the rule and the value.
+    """
+    if not config.block_scales:
+        raise ValueError("block_scales of the engine must be true for products of floats, not False")
+    left, right = _matrix("a", a), _matrix("b", b)
+    if left.shape[1] != right.shape[0]:
+        raise ValueError(f"a's columns must equal b's rows (K), not {left.shape[1]} and {right.shape[0]}")
+    if precision is None:
+        moving, stationary = parse_operands(format or "")
+        for operand in (moving, stationary):
+            if operand.scale is not E8M0:
+                raise ValueError(f"format must have scales that are powers of two, which a seam can shift by, not {operand.name}'s")
+        scale_rule = named(rule, "scale_rule", SCALE_RULES)
+        operands = quantise(left, moving, 1, scale_rule), quantise(right, stationary, 0, scale_rule)
+        return from_quantised(*operands, config, seed=seed), None
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(map(str, PRECISIONS))}, not {precision}")
+    count = PRECISIONS[precision]
+    slices = split(left, count, 1), split(right, count, 0)
+    units = np.ldexp(error_bound(count, left.shape[1]), slices[0].exponents[:, None] + slices[1].exponents)
+
+    def bound(product: NDArray) -> float:
+        return float((units + np.spacing(np.abs(product.astype(np.float32))) / 2).max())
+
+    return from_slices(*slices, config, seed=seed), bound
+
+
+def _matrix(name: str, value: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(value)
+    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)) or array.dtype.itemsize > 8:
+        raise TypeError(f"{name} must be an array of float16, float32, float64 or integers, not {array.dtype}")
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have 2 dimensions, not {array.ndim}")
+    if 0 in array.shape:
+        raise ValueError(f"{name} must have at least 1 row and 1 column, not shape {array.shape}")
+    return array.astype(np.float64)
