@@ -257,10 +257,10 @@ slab*:
 Sums wrap at the width of an accumulator. A pass takes max(M, rows / load_rows) cycles, and passes follow each other without a
 pause.
 
-In engines with `block_scales`, accumulators have `accumulator_bits` bits, and each slab's dot product stands at their top, its lowest
-bit above accumulator_bits - sum_bits zeros, and is shifted right by `shift`. `scaled` passes shift it further, by the distances of
-the slab's moving row and stationary column. What falls out at the bottom is dropped, towards minus infinity, before anything is
-added. `shift` = accumulator_bits - sum_bits gives the sum above. A scaled tile has a word more, so that a pass takes
+In engines with `block_scales`, accumulators have `accumulator_bits` bits, and each slab's dot product stands at their top, its
+lowest bit above accumulator_bits - sum_bits zeros, and is shifted right by `shift`. `scaled` passes shift it further, by the
+distances of the slab's moving row and stationary column. What falls out at the bottom is dropped, towards minus infinity, before
+anything is added. `shift` = accumulator_bits - sum_bits gives the sum above. A scaled tile has a word more, so that a pass takes
 max(M, rows / load_rows + 1) cycles. In other engines `scaled` and `shift` must be 0.
 
 {fields(Opcode.MATMUL)}
@@ -283,7 +283,8 @@ below 0 replaced by 0. Rounded outputs are
     round_to_target(accumulator * 2**(row exponent + column exponent))
 
 with one rounding, or NaN if one of the two records says so. Codes take 4 bytes in memory (FP32), 2 (BF16, FP16) or 1. Stochastic
-rounding takes the exclusive or of the two records' random numbers. Modes, limits and special values are in [numerics.md](numerics.md).
+rounding takes the exclusive or of the two records' random numbers. Modes, limits and special values are in
+[numerics.md](numerics.md).
 
 | target | format |
 |---|---|

@@ -111,9 +111,19 @@ def cli() -> None:
 @cli.command()
 @click.argument("a", type=File)
 @click.argument("b", type=File)
-@click.option("-o", "--output", type=File, callback=output_file, required=True, help="File for the product, int32.")
+@click.option(
+    "-o", "--output", type=File, callback=output_file, required=True, help="File for the product: int32, or float32 of floats."
+)
 @click.option("--stats", type=File, callback=output_file, help="File for the cost, JSON.")
 @click.option("--partition", type=int, metavar="N", help="Slabs fused into one partition; chosen if not given.")
+@click.option(
+    "--format", metavar="NAME[:NAME]",
+    help="Quantise float matrices along K to int8, int4, mxint8, mxfp6 or mxfp4; MOVING:STATIONARY for different formats.",
+)  # fmt: skip
+@click.option(
+    "--precision", metavar="NAME",
+    help="16 or 24: multiply float matrices in INT8 slices of so many bits; or a name as of --format.",
+)  # fmt: skip
 @backend_option
 @array_options
 def matmul(
@@ -124,23 +134,29 @@ def matmul(
     output: Path,
     stats: Path | None,
     partition: int | None,
+    format: str | None,  # noqa: A002  as the option is called
+    precision: str | None,
     backend: "Backend",
 ) -> None:
-    """Multiply two INT8 matrices, A.npy and B.npy."""
+    """Multiply two matrices, A.npy and B.npy: INT8, or of floats with --format or --precision."""
     from .api import Engine  # noqa: PLC0415
 
     if stats is not None and stats.resolve() == output.resolve():
         raise BadInputError(f"--stats must be another file than --output, not {stats}")
+    numbers = float_options(format, precision)
     left, right = read_array(a), read_array(b)
     with working(f"{config.name}: multiplying"), Engine(config, backend=backend) as engine:
         try:
-            product, cost = engine.matmul(left, right, partition=partition)
+            multiply = engine.matmul_float if numbers else engine.matmul
+            product, cost = multiply(left, right, partition=partition, **numbers)
         except (ValueError, TypeError) as error:
             raise BadInputError(str(error)) from error
     with replacing(output) as file:
         write_array(file, product)
     if stats is not None:
         write_json(stats, cost.as_dict())
+    if cost.error_bound is not None:
+        click.echo(f"no value is off by more than {cost.error_bound:.3g}")
 
 
 @cli.command()
@@ -249,6 +265,32 @@ def write_array(path: Path, values: "NDArray[Any]") -> None:
 
     with path.open("wb") as file:
         np.save(file, values)
+
+
+def float_options(format: str | None, precision: str | None) -> dict[str, Any]:  # noqa: A002
+    """Give the options of a product of floats; none for one of integers.
+
+    Raises
+    ------
+    BadInputError
+        If both are given, or there is no such format or precision.
+    """
+    from .numerics.formats import parse_operands  # noqa: PLC0415
+    from .numerics.slices import PRECISIONS  # noqa: PLC0415
+
+    if format is not None and precision is not None:
+        raise BadInputError(f"--format {format} and --precision {precision} must not be given together")
+    if precision in map(str, PRECISIONS):
+        return {"precision": int(precision)}
+    name = format if format is not None else precision
+    if name is None:
+        return {}
+    try:
+        parse_operands(name)
+    except ValueError as error:
+        of_precision = f"precision must be {', '.join(map(str, PRECISIONS))} or a format, and a " if precision else ""
+        raise BadInputError(of_precision + str(error)) from error
+    return {"format": name}
 
 
 def read_array(path: Path) -> "NDArray[Any]":

@@ -16,6 +16,9 @@ OPERAND_BITS = 8
 ACCUMULATOR_BITS = 32
 """Least width of an accumulator and a seam, which holds a raw result."""
 
+SCALED_ACCUMULATOR_BITS = 48
+"""Width of an accumulator of block-scaled products by default: it loses no more than FP32 does, as docs/numerics.md shows."""
+
 RESULT_BITS = ACCUMULATOR_BITS
 """Width of a raw result."""
 
@@ -189,6 +192,7 @@ class EngineConfig:
     block_scales
         Element formats and block scales (MX), from memory to memory: elements are decoded by LOAD, each slab's sums shifted by
         their blocks' scales at the seam, and accumulators rounded to any format by DRAIN.
+        Off, there is nothing of this, and INT8 only.
     accumulator_bits
         Width of an accumulator and a seam: 32, or with `block_scales` up to 64.
     """
@@ -204,14 +208,14 @@ class EngineConfig:
     queue_depth: int = 4
     bank_columns: int = 4
     token_bits: int = 8
-    block_scales: bool = False
-    accumulator_bits: int = ACCUMULATOR_BITS
+    block_scales: bool = True
+    accumulator_bits: int = SCALED_ACCUMULATOR_BITS
 
     def __post_init__(self) -> None:
         _require_integers(self)
         array = self.array
         require(array.lanes == 1, f"stationary_bits of an engine must be {OPERAND_BITS}", array.stationary_bits)
-        for name, least in [("moving_depth", 2), ("stationary_depth", array.load_cycles), ("accumulator_depth", 2)]:
+        for name, least in [("moving_depth", 2), ("stationary_depth", self.tile_words), ("accumulator_depth", 2)]:
             value = getattr(self, name)
             require(least <= value <= 2**15, f"{name} must be {least} to {2**15}", value)
         require(self.accumulator_depth % 2 == 0, "accumulator_depth must be even", self.accumulator_depth)
@@ -229,12 +233,6 @@ class EngineConfig:
         widest = 64 if self.block_scales else ACCUMULATOR_BITS
         rule = f"accumulator_bits must be {ACCUMULATOR_BITS} to {widest}" + ("" if self.block_scales else " without block_scales")
         require(ACCUMULATOR_BITS <= self.accumulator_bits <= widest, rule, self.accumulator_bits)
-        most = array.load_cycles - array.cells
-        require(
-            not self.block_scales or array.multiply_stages <= most,
-            f"multiply_stages with block_scales must be at most {most} here: a tile's scales must not overtake the swap before",
-            array.multiply_stages,
-        )
         least = -(-array.columns // self.drain_lanes)
         require(least <= self.parameter_depth <= 2**15, f"parameter_depth must be {least} to {2**15}", self.parameter_depth)
 
@@ -274,6 +272,12 @@ class EngineConfig:
         return self.accumulator_bits - self.array.sum_bits if self.block_scales else 0
 
     @property
+    def distance_delay(self) -> int:
+        """Cycles that a tile's distances wait for, lest they overtake at the seam the swap of the tile before."""
+        array = self.array
+        return max(0, array.multiply_stages + array.cells - array.load_cycles) if self.block_scales else 0
+
+    @property
     def shift_bits(self) -> int:
         """Width of a shift that may drop a whole accumulator."""
         return self.accumulator_bits.bit_length()
@@ -292,6 +296,10 @@ class EngineConfig:
             "stationary": array.slabs * self.stationary_depth * array.load_rows * array.columns,
             "accumulator": array.slabs * self.accumulator_depth * array.columns * ACCUMULATOR_BYTES,
         }
+
+    def plain(self) -> "EngineConfig":
+        """Give the same engine for INT8 only, without element formats and block scales."""
+        return dataclasses.replace(self, block_scales=False, accumulator_bits=ACCUMULATOR_BITS)
 
     @cached_property
     def name(self) -> str:

@@ -19,7 +19,7 @@ SKY130 = Path(__file__).parents[3] / "shared/pdk/sky130hd_tt.lib.gz"
 SMALL = EngineConfig(
     ArrayConfig(slabs=2, rows=8, columns=4, dot=2, cell="gates"),
     moving_depth=64, stationary_depth=64, accumulator_depth=32, parameter_depth=8, axi_data_width=64,
-)  # fmt: skip
+).plain()  # fmt: skip
 
 
 def one_slab(config: EngineConfig = SMALL) -> EngineConfig:

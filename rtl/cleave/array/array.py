@@ -52,7 +52,8 @@ class Array(wiring.Component):
         for s in range(self.config.array.slabs):
             m.submodules[f"slab_{s}"] = slab = share(platform, Slab(self.config))
             m.d.comb += [port.eq(address) for port, address in zip(slab.drain_addresses, addresses, strict=True)]
-            for name in ("load", "start", "moving", "stationary", "accumulators", *(["distances"] if self.config.block_scales else [])):
+            distances = ["distances"] if self.config.block_scales else []
+            for name in ("load", "start", "moving", "stationary", "accumulators", *distances):
                 connect(m, flipped(getattr(self, name)[s]), getattr(slab, name))
             for name in ("streaming", "row_macs", "started", "written", "signal", "busy"):
                 m.d.comb += getattr(self, name)[s].eq(getattr(slab, name))

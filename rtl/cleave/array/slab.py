@@ -154,10 +154,11 @@ class Slab(wiring.Component):
             ]
             if self.config.block_scales:
                 written = tiles[c + MEMORY_LATENCY]
-                m.d.comb += [
-                    seam.distance_write.eq(written.valid & (written.index >= array.load_cycles - 1)),
-                    seam.distance.eq(Mux(written.scales, stationary[c][:OPERAND_BITS], 0)),
-                ]
+                last = written.valid & (written.index >= array.load_cycles - 1)
+                distance = Cat(last, Mux(written.scales, stationary[c][:OPERAND_BITS], 0))
+                m.d.comb += Cat(seam.distance_write, seam.distance).eq(
+                    delay(m, f"distance_{c}", distance, self.config.distance_delay)
+                )
         self._drain(m, rows, seams)
 
         m.d.comb += [self.written.eq(rows[-1].write), self.signal.eq(rows[-1].signal & rows[-1].write.replicate(2))]

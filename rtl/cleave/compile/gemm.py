@@ -7,6 +7,7 @@ must wait.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -329,7 +330,7 @@ class _Writer:
         slot = tile.block % tiling.row_slots * tiling.row_tiles
         return (slot + (0 if tiling.over_columns else tile.group)) * tiling.row_words
 
-    def rounding(self, tile: _Tile) -> dict[str, int]:
+    def rounding(self, tile: _Tile) -> dict[str, Any]:
         """Give what a DRAIN of a tile needs besides, if it rounds."""
         scaling = self.problem.scaling
         if scaling is None:

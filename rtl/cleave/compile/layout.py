@@ -132,7 +132,8 @@ class Layout:
 
     def column_scale_block(self, column_set: int, index: int, tile: int) -> int:
         """Byte offset of the scales of a tile of a column set in pass `index`."""
-        return self.column_scales + (column_set * self.tiling.total_passes + index) * self.set_scale_bytes + tile * self.tile_scale_bytes
+        block = column_set * self.tiling.total_passes + index
+        return self.column_scales + block * self.set_scale_bytes + tile * self.tile_scale_bytes
 
     def pack_moving(self, a: NDArray[np.int8]) -> NDArray[np.uint8]:
         """Lay out the moving operand."""

@@ -1,4 +1,4 @@
-"""Scaled operands as the engine takes them: elements in pieces of a slab's rows, a scale byte for each piece, records for the drain.
+"""Scaled operands as the engine takes them: elements in pieces of a slab's rows, a scale for each piece, records for the drain.
 
 A slab's dot product has one scale on each side. So K is cut where either operand's blocks end, and into pieces of at most `rows`
 elements, each filled up with zeros to `rows`. Operands in slices (`numerics.slices`) are the same thing: the slices of a
@@ -92,8 +92,8 @@ def from_quantised(moving: Quantised, stationary: Quantised, config: EngineConfi
         _scales(row, moving.scales[:, blocks[0]].astype(int), axis=1) if scaled else None,
         _scales(column, stationary.scales[blocks[1]].astype(int), 0, below.max() - below) if scaled else None,
         config.exact_shift - int(below.max()),
-        _records(row, moving.poisoned.any(1), seed),
-        _records(column + steps - below, stationary.poisoned.any(0), seed + 1),
+        _records(row, np.any(moving.poisoned, 1), seed),
+        _records(column + steps - below, np.any(stationary.poisoned, 0), seed + 1),
         tuple(stop - start for start, stop in edges),
     )
 

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any, Self, TypeVar
 
-from ..config import ACCUMULATOR_BITS, EngineConfig
+from ..config import EngineConfig
 from .arrays import ArrayArea, measure_array, measure_column, measure_common
 from .blocks import BLOCKS, measure_block
 from .cells import CANDIDATES, WideSums, measure_cell
@@ -75,7 +75,7 @@ def textbook(config: EngineConfig) -> EngineConfig:
     """Give the textbook's engine of the same MACs: one slab of textbook cells, without block scales."""
     array = replace(config.array, dot=1, load_rows=1, multiply_stages=0, cell="textbook")
     depth = config.stationary_depth * config.array.load_rows
-    return replace(_unscaled(config), array=array, stationary_depth=min(depth, 2**15)).monolithic()
+    return replace(config.plain(), array=array, stationary_depth=min(depth, 2**15)).monolithic()
 
 
 def array_report(config: EngineConfig, library: Library, workers: Workers) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def array_report(config: EngineConfig, library: Library, workers: Workers) -> di
     """
     engines = {"split": config, "monolithic": config.monolithic(), "textbook": textbook(config)}
     book = engines["textbook"].array
-    common = {name: workers.start(measure_common, _unscaled(engines[name]), library) for name in ("split", "monolithic")}
+    common = {name: workers.start(measure_common, engines[name], library) for name in ("split", "monolithic")}
     rest = {name: workers.start(measure_array, engine, library) for name, engine in engines.items()}
     columns = {name: workers.start(measure_column, engines[name].array, library) for name in ("split", "monolithic")}
     books = {
@@ -116,10 +116,6 @@ def array_report(config: EngineConfig, library: Library, workers: Workers) -> di
         "engine_parts": {name: _with_units(future.result().parts_um2) for name, future in common.items()},
         "arrays": {name: _details(array, engines[name]) for name, array in arrays.items()},
     }
-
-
-def _unscaled(config: EngineConfig) -> EngineConfig:
-    return replace(config, block_scales=False, accumulator_bits=ACCUMULATOR_BITS)
 
 
 def _with_units(parts: dict[str, float]) -> dict[str, float]:

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
-from ..array.array import Array
 from ..array.column import Column
-from ..config import ACCUMULATOR_BITS, ArrayConfig, EngineConfig
+from ..config import ArrayConfig, EngineConfig
 from ..engine.top import Engine
 from ..export import Design
 from .liberty import Library
@@ -36,7 +35,8 @@ else a slab has, tokens first, and what starts, counts and stops."""
 SKEW = re.compile(r"(moving|stationary)_\d+_\d+")
 """A slab's registers of the part `skew`."""
 
-COMMON = {"bus": "_axi_read.*|_registers|_fetch.*", "load": "_load.*", "drain": "_drain.*|requantiser_lane.*"}
+DRAIN = r"_drain.*|(requantiser_lane|rounding_lane|rounder|normaliser|packer).*"
+COMMON = {"bus": "_axi_read.*|_registers|_fetch.*", "load": "_load.*|element_decoder", "drain": DRAIN}
 """What an engine has besides the array: the units that do the same work however the array is cut. DRAIN has the queues of its
 reads, too."""
 
@@ -103,33 +103,27 @@ def measure_column(array: ArrayConfig, library: Library, recipe: Recipe = PLAIN)
 
 
 def measure_array(config: EngineConfig, library: Library) -> ArrayArea:
-    """Measure an engine's array without the area of its columns; with block scales, in an engine that has none."""
-    if not config.block_scales:
-        return _measure(_design(Engine, config), library, PARTS)
-    engine = measure_array(replace(config, block_scales=False, accumulator_bits=ACCUMULATOR_BITS), library)
-    scaled = _measure(_design(Array, config), library, PARTS)
-    own = [module for module in scaled.modules if module.module != TOP]
-    names = {module.module for module in own}
-    return ArrayArea([*(module for module in engine.modules if module.module not in names), *own], scaled.memory_bits)
+    """Measure an engine's array without the area of its columns."""
+    return _measure(_design(config), library, PARTS)
 
 
 def measure_common(config: EngineConfig, library: Library) -> ArrayArea:
     """Measure what an engine has besides the array; the multipliers of DRAIN's requantisers are Booth's."""
-    return _measure(_design(Engine, config), library, COMMON, BOOTH)
+    return _measure(_design(config), library, COMMON, BOOTH)
 
 
-def _design(kind: type[Engine | Array], config: EngineConfig) -> Design:
-    """Convert an engine or an array, once for all libraries."""
+def _design(config: EngineConfig) -> Design:
+    """Convert an engine, once for all libraries."""
     with _converting:
-        return _convert(kind, config)
+        return _convert(config)
 
 
 _converting = threading.Lock()
 
 
 @lru_cache(maxsize=16)
-def _convert(kind: type[Engine | Array], config: EngineConfig) -> Design:
-    return convert_one(kind(config))
+def _convert(config: EngineConfig) -> Design:
+    return convert_one(Engine(config))
 
 
 def _measure(design: Design, library: Library, scope: dict[str, str], recipe: Recipe = PLAIN) -> ArrayArea:

@@ -8,15 +8,13 @@ from ..config import PRESETS, ArrayConfig, EngineConfig
 
 __all__ = ["ARRAYS", "GOALS", "Goal", "applies"]
 
-_LARGE = PRESETS["large"]
+_LARGE = replace(PRESETS["large"], array=replace(PRESETS["large"].array, cell="gates"))
 
 ARRAYS: dict[str, EngineConfig] = {
-    "4x8x32": EngineConfig(ArrayConfig(slabs=4, rows=8, columns=32, dot=4, cell="gates")),
-    "4x16x64": replace(PRESETS["medium"], array=replace(PRESETS["medium"].array, cell="gates")),
-    "4x32x128": replace(_LARGE, array=replace(_LARGE.array, cell="gates")),
-    "4x32x128 with block scales": replace(
-        _LARGE, array=replace(_LARGE.array, cell="gates"), block_scales=True, accumulator_bits=48
-    ),
+    "4x8x32": EngineConfig(ArrayConfig(slabs=4, rows=8, columns=32, dot=4, cell="gates")).plain(),
+    "4x16x64": replace(PRESETS["medium"], array=replace(PRESETS["medium"].array, cell="gates")).plain(),
+    "4x32x128": _LARGE.plain(),
+    "4x32x128 with block scales": _LARGE,
 }
 """slabs x rows x columns."""
 
