@@ -51,11 +51,11 @@ def prepare(
     precision: int | None = None,
     rule: str = "floor",
     seed: int = 0,
-) -> tuple[ScaledGemm, Callable[[NDArray], float] | None]:
+) -> tuple[ScaledGemm, Callable[[NDArray], float | None] | None]:
     """Quantise, or split into slices, a product's operands.
 
-    Gives with slices what their float32 product is off by at most, as a function of the product; see `Engine.matmul_float` for
-    the parameters.
+    Gives with slices what their product is off by at most, as a function of the product: whatever the rounding mode, infinity after
+    an overflow, and None for codes of formats other than FP32 and FP16. See `Engine.matmul_float` for the parameters.
 
     Raises
     ------
@@ -64,6 +64,7 @@ def prepare(
     """
     if not config.block_scales:
         raise ValueError("block_scales of the engine must be true for products of floats, not False")
+    _check_seed(seed)
     left, right = _matrix("a", a), _matrix("b", b)
     if left.shape[1] != right.shape[0]:
         raise ValueError(f"a's columns must equal b's rows (K), not {left.shape[1]} and {right.shape[0]}")
@@ -79,12 +80,25 @@ def prepare(
         raise ValueError(f"precision must be one of {', '.join(map(str, PRECISIONS))}, not {precision}")
     count = PRECISIONS[precision]
     slices = split(left, count, 1), split(right, count, 0)
-    units = np.ldexp(error_bound(count, left.shape[1]), slices[0].exponents[:, None] + slices[1].exponents)
+    with np.errstate(over="ignore"):
+        units = np.ldexp(error_bound(count, left.shape[1]), slices[0].exponents[:, None] + slices[1].exponents)
 
-    def bound(product: NDArray) -> float:
-        return float((units + np.spacing(np.abs(product.astype(np.float32))) / 2).max())
+    def bound(product: NDArray) -> float | None:
+        if product.dtype.kind != "f":
+            return None
+        magnitudes = np.abs(product)
+        overflow = magnitudes >= np.finfo(product.dtype).max
+        steps = np.spacing(np.where(overflow, 0, magnitudes)).astype(np.float64)
+        return float(np.where(overflow, np.inf, units + steps).max())
 
     return from_slices(*slices, config, seed=seed), bound
+
+
+def _check_seed(seed: object) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed must be an integer, not {seed!r}")
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, not {seed}")
 
 
 def _matrix(name: str, value: ArrayLike) -> NDArray[np.float64]:

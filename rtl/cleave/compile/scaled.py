@@ -18,7 +18,6 @@ from ..numerics.accumulate import anchors, fraction_bits, pieces
 from ..numerics.drain import ROUND_RECORD
 from ..numerics.formats import E8M0, ELEMENTS, INT8
 from ..numerics.quantise import Quantised
-from ..numerics.rounding import random_numbers
 from ..numerics.slices import SLICE_BITS, Sliced, accumulator_bits, passes
 
 __all__ = ["Scales", "ScaledGemm", "from_quantised", "from_slices"]
@@ -92,8 +91,8 @@ def from_quantised(moving: Quantised, stationary: Quantised, config: EngineConfi
         _scales(row, moving.scales[:, blocks[0]].astype(int), axis=1) if scaled else None,
         _scales(column, stationary.scales[blocks[1]].astype(int), 0, below.max() - below) if scaled else None,
         config.exact_shift - int(below.max()),
-        _records(row, np.any(moving.poisoned, 1), seed),
-        _records(column + steps - below, np.any(stationary.poisoned, 0), seed + 1),
+        _records(row, np.any(moving.poisoned, 1), (seed, 0)),
+        _records(column + steps - below, np.any(stationary.poisoned, 0), (seed, 1)),
         tuple(stop - start for start, stop in edges),
     )
 
@@ -130,8 +129,8 @@ def from_slices(moving: Sliced, stationary: Sliced, config: EngineConfig, *, see
         _scales(anchor.repeat(m), np.tile(E8M0.bias - distances[0], (m, 1)), axis=1),
         _scales(anchor.repeat(n), np.tile(E8M0.bias - distances[1], (n, 1)).T, axis=0),
         config.exact_shift - fraction,
-        _records(moving.exponents, np.zeros(m, bool), seed),
-        _records(stationary.exponents - UNIT_EXPONENT - fraction, np.zeros(n, bool), seed + 1),
+        _records(moving.exponents, np.zeros(m, bool), (seed, 0)),
+        _records(stationary.exponents - UNIT_EXPONENT - fraction, np.zeros(n, bool), (seed, 1)),
         tuple(stop - start for start, stop in edges) * len(steps),
     )
 
@@ -157,8 +156,9 @@ def _scales(anchors: NDArray[np.int64], codes: NDArray[np.integer], axis: int, f
     return Scales(np.where(nan.any(axis), NAN, high - lowered).astype(np.uint8), np.where(nan, NAN, placed).astype(np.uint8))
 
 
-def _records(exponents: NDArray[np.int64], poisoned: NDArray[np.bool_], seed: int) -> NDArray[np.void]:
-    """Give the drain's records of rows or columns."""
+def _records(exponents: NDArray[np.int64], poisoned: NDArray[np.bool_], seed: tuple[int, int]) -> NDArray[np.void]:
+    """Give the drain's records of rows or columns; with `seed`, each has a stream of random numbers of its own."""
     records = np.zeros(len(exponents), ROUND_RECORD)
-    records["exponent"], records["nan"], records["random"] = exponents, poisoned, random_numbers(seed, len(exponents))
+    records["exponent"], records["nan"] = exponents, poisoned
+    records["random"] = np.random.PCG64(seed).random_raw(len(exponents)) & 0xFF
     return records
