@@ -1,4 +1,4 @@
-"""Write the README's table of numbers and docs/results.md from what was measured (`make numbers` measures, then writes).
+"""Write rows of the README's table and docs/results.md from what was measured (`make numbers` measures, then writes).
 
 Takes what `cleave run --json`, `scripts/bench_array.py --json` and `scripts/bench_sim.py --json` wrote. Nothing is written
 that is not in these files.
@@ -12,31 +12,23 @@ import re
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-START, END = "<!-- numbers -->\n", "<!-- /numbers -->"
+from numbers_table import ROOT, Row, record, table
+
 BASELINES = {
     "monolithic_same_port": "same stationary port",
     "monolithic_same_bandwidth": "same total bandwidth",
 }
-
-Row = tuple[str, ...]
-
-
-def table(head: Row, rows: list[Row]) -> str:
-    """Write a Markdown table."""
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ("---",) * len(head), *rows]) + "\n"
-
 
 def percent(value: float) -> str:
     """Write a fraction as a percentage."""
     return f"{100 * value:.1f} %"
 
 
-def numbers(run: dict[str, Any], array: dict[str, Any], speeds: list[dict[str, Any]]) -> str:
-    """Write the README's table."""
+def numbers(run: dict[str, Any], array: dict[str, Any], speeds: list[dict[str, Any]]) -> dict[str, list[Row]]:
+    """Give rows of the README's table."""
     accuracy = run["accuracy_percent"]
     shape = array["configurations"]["split"]
-    rows: list[Row] = [
+    utilisation: list[Row] = [
         (
             f"array utilisation, {work['workload']}",
             percent(work["split_array_utilisation"]),
@@ -46,13 +38,13 @@ def numbers(run: dict[str, Any], array: dict[str, Any], speeds: list[dict[str, A
         )
         for work in array["workloads"]
     ]
-    rows.append((
+    digits = (
         "handwritten digits recognised",
         f"{accuracy['engine']:.2f} %",
         f"float network {accuracy['float network']:.2f} %",
         f"{run['images']} held-out images on the RTL, {run['values_checked']:,} values equal the integer reference",
-    ))
-    rows += [
+    )
+    simulation = [
         (
             f"simulation, `{speed['config']}`",
             f"{speed['useful_macs_per_second'] / 1e6:.3g} M MAC/s",
@@ -62,7 +54,7 @@ def numbers(run: dict[str, Any], array: dict[str, Any], speeds: list[dict[str, A
         )
         for speed in speeds
     ]
-    return table(("what", "Cleave", "beside it", "conditions"), rows)
+    return {"array": utilisation, "run": [digits], "simulation": simulation}
 
 
 def results(run: dict[str, Any], array: dict[str, Any], speeds: list[dict[str, Any]]) -> str:
@@ -131,6 +123,13 @@ def results(run: dict[str, Any], array: dict[str, Any], speeds: list[dict[str, A
         "A train of M = 64 passes on the whole array fused, one thread; Amaranth's own simulator runs a much shorter train.",
         "",
         table(("config", "simulator", "build s", "cycles", "cycles/s", "million useful MAC/s"), simulators),
+        "## Elsewhere",
+        "",
+        "- [area.md](area.md): area and delay of cells, blocks and arrays on standard cells, what splitting costs, what was tried",
+        "  and lost (`make report-cells`)",
+        "- [ecp5.md](ecp5.md): clock and size of arrays on an ECP5 FPGA (`make report-ecp5`)",
+        "- [mutations.md](mutations.md): deliberate breaks, and the tests that notice them (`make mutate`)",
+        "",
     ])
 
 
@@ -149,10 +148,8 @@ def main() -> None:
     run, array, speeds = (json.loads(path.read_text()) for path in vars(arguments).values())
     if run["backend"] != "rtl":
         parser.error(f"{arguments.run} must come from the rtl backend, not {run['backend']}")
-    readme = ROOT / "README.md"
-    before, _, rest = readme.read_text().partition(START)
-    _, _, after = rest.partition(END)
-    readme.write_text(before + START + numbers(run, array, speeds) + END + after)
+    for source, rows in numbers(run, array, speeds).items():
+        record(source, rows)
     (ROOT / "docs/results.md").write_text(results(run, array, speeds))
 
 

@@ -16,6 +16,10 @@ MEMORY = 2**19
 """Bytes of the window."""
 
 
+MOVING_SCALES, STATIONARY_SCALES = 2**18 + 2**16, 2**18 + 2**17
+"""Where in the window `banks` finds scales."""
+
+
 class Instruction(NamedTuple):
     """An instruction by its fields."""
 
@@ -55,13 +59,21 @@ def banks(config: EngineConfig) -> list[Instruction]:
     array = config.array
     every_slab = sum(slab_bit(s) for s in range(array.slabs))
     width = array.slabs * array.rows
-    tiles = config.stationary_depth // array.load_cycles
+    tiles = config.stationary_depth // config.tile_words
     loads = [load(rows=config.moving_depth, row_bytes=width, stride=width)]
     loads += [
-        load(Destination.STATIONARY, address=tile * array.load_cycles, rows=width, row_bytes=array.columns,
+        load(Destination.STATIONARY, address=tile * config.tile_words, rows=width, row_bytes=array.columns,
              memory=2**16 + tile * width * array.columns, stride=array.columns)
         for tile in range(tiles)
     ]  # fmt: skip
+    if config.block_scales:
+        line = 1 + array.slabs
+        loads.append(load(Destination.MOVING_SCALES, rows=config.moving_depth, row_bytes=line, memory=MOVING_SCALES, stride=line))
+        loads += [
+            load(Destination.STATIONARY_SCALES, address=tile * config.tile_words + array.load_cycles, rows=line,
+                 row_bytes=array.columns, memory=STATIONARY_SCALES + tile * line * array.columns, stride=array.columns)
+            for tile in range(tiles)
+        ]  # fmt: skip
     loads[-1].fields["signal"] = every_slab
     rows = min(config.accumulator_depth, config.moving_depth)
     clears = [
@@ -70,6 +82,19 @@ def banks(config: EngineConfig) -> list[Instruction]:
         for s in range(array.slabs) for start in range(0, config.accumulator_depth, rows)
     ]  # fmt: skip
     return [*loads, *clears]
+
+
+def fill(config: EngineConfig, memory: NDArray[np.uint8], seed: int) -> None:
+    """Fill the window with random bytes, and with the scales that `banks` loads: mostly a few steps below their anchors."""
+    random = np.random.default_rng(seed)
+    memory[:] = random.integers(0, 256, len(memory), np.uint8)
+    array, line = config.array, 1 + config.array.slabs
+    tiles = config.stationary_depth // config.tile_words
+    for start, shape in [(MOVING_SCALES, (config.moving_depth, line, 1)), (STATIONARY_SCALES, (tiles, line, array.columns))]:
+        scales = random.integers(200, 256, shape)
+        below = np.where(random.random(shape) < 0.05, random.integers(0, 200, shape), random.integers(0, 9, shape))
+        scales[:, 1:] = scales[:, :1] - below[:, 1:]
+        memory[start : start + scales.size] = scales.reshape(-1)
 
 
 def results(config: EngineConfig) -> list[Instruction]:
@@ -86,7 +111,7 @@ def results(config: EngineConfig) -> list[Instruction]:
 def random_matmuls(config: EngineConfig, rng: Random, count: int) -> list[Instruction]:
     """Draw MATMULs on random partitions, most of them short and into few accumulator rows; end with one per slab."""
     array = config.array
-    tiles = config.stationary_depth // array.load_cycles
+    tiles = config.stationary_depth // config.tile_words
     program = []
     for number in range(count + array.slabs):
         ends = number - count
@@ -100,8 +125,10 @@ def random_matmuls(config: EngineConfig, rng: Random, count: int) -> list[Instru
             count=rng.randint(1, array.slabs - first) if ends < 0 else 1,
             rows=rows, passes=passes,
             moving=rng.randrange(config.moving_depth - rows - 2 * passes), moving_step=rng.randrange(3),
-            stationary=rng.randrange(tiles - passes) * array.load_cycles,
-            stationary_step=rng.randrange(2) * array.load_cycles,
+            stationary=rng.randrange(tiles - passes) * config.tile_words,
+            stationary_step=rng.randrange(2) * config.tile_words,
+            scaled=rng.randrange(2) if config.block_scales else 0,
+            shift=max(0, config.exact_shift - rng.randrange(16)),
             accumulator=rng.randrange(max(1, min(span, config.accumulator_depth) - rows - step * (passes - 1) + 1)),
             accumulator_step=step, accumulate_first=rng.randrange(2), accumulate_rest=rng.randrange(2),
             signal=0 if ends < 0 else 1 << Unit.DRAIN,

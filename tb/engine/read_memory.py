@@ -3,14 +3,14 @@
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from amaranth.hdl import Module
 from amaranth.sim import Simulator, SimulatorContext
 
 from cleave.config import PRESETS, ArrayConfig, EngineConfig
 
-CONFIGS = {
+PLAIN = {
     **{name: PRESETS[name] for name in ("tiny", "odd", "default")},
     "load_rows": EngineConfig(
         ArrayConfig(slabs=3, rows=8, columns=5, dot=4, load_rows=2),
@@ -24,14 +24,16 @@ CONFIGS = {
         ArrayConfig(slabs=2, rows=20, columns=37, dot=4, load_rows=4),
         moving_depth=30, stationary_depth=30, axi_data_width=64, max_burst=256,
     ),
-    "scaled": replace(PRESETS["default"], block_scales=True, accumulator_bits=48),
+}
+CONFIGS = {name: config.plain() for name, config in PLAIN.items()} | {
+    "scaled": PRESETS["default"],
     "scaled_load_rows": EngineConfig(
         ArrayConfig(slabs=5, rows=8, columns=3, dot=4, load_rows=2),
-        moving_depth=20, stationary_depth=24, axi_data_width=64, block_scales=True, accumulator_bits=48,
+        moving_depth=20, stationary_depth=24, axi_data_width=64,
     ),
     "scaled_slabs": EngineConfig(
         ArrayConfig(slabs=12, rows=2, columns=1),
-        moving_depth=30, stationary_depth=30, axi_data_width=64, block_scales=True, accumulator_bits=48,
+        moving_depth=30, stationary_depth=30, axi_data_width=64,
     ),
 }
 

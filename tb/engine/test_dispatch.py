@@ -16,7 +16,7 @@ PARTNERS = {Opcode.LOAD: EVERY_SLAB | DRAIN, Opcode.MATMUL: LOAD | DRAIN, Opcode
 
 MOST = {
     "rows": 256 + 1, "moving": 1024, "moving_step": 1024, "stationary": 1024, "stationary_step": 1024,
-    "accumulator": 256, "accumulator_step": 256,
+    "accumulator": 256, "accumulator_step": 256, "shift": 63,
 }  # fmt: skip
 """What leaves a bank of the default depth: more is the same to a slab."""
 

@@ -26,7 +26,7 @@ CONFIGS = {
 @pytest.mark.parametrize("name", CONFIGS)
 def test_programs(name: str, seed: int) -> None:
     bench = DrainBench(
-        CONFIGS[name], seed,
+        CONFIGS[name].plain(), seed,
         stall=(0.0, 0.5)[seed], read_stall=((0, 1), 0.6)[seed], latency=((30, 30), (1, 40))[seed], unaligned=seed * 5,
     )
     program = bench.program(14)
@@ -39,7 +39,7 @@ def moving(mask: int, word: int = 0) -> int:
     return word << 32 | mask
 
 
-ODD = PRESETS["odd"]  # 3 slabs x 6 rows x 10 columns, 4 lanes
+ODD = PRESETS["odd"].plain()  # 3 slabs x 6 rows x 10 columns, 4 lanes
 ERRORS = [
     ("output 3", Output.INT8, {"output": 3}, Error.ILLEGAL_INSTRUCTION),
     ("no such slab", Output.INT32, {"slab": 3}, Error.ILLEGAL_INSTRUCTION),
@@ -117,7 +117,7 @@ def test_limits() -> None:
 
 def test_whole_bank() -> None:
     """Every row of a bank whose depth is a power of two, twice."""
-    bench = DrainBench(PRESETS["tiny"], 14)
+    bench = DrainBench(PRESETS["tiny"].plain(), 14)
     bench.run([
         bench.instruction(Output.INT32, columns=4, accumulator=0, rows=32, memory=1024 * n, stride=16) for n in range(2)
     ]).check()
@@ -193,7 +193,7 @@ def test_throughput(name: str, beside_a_pass: int) -> None:
 
     The second beat ends the start: its columns are read after the first beat's, which does not wait for it.
     """
-    config = PRESETS[name]
+    config = PRESETS[name].plain()
     width = 4 * config.array.columns
     bench = DrainBench(config, 12, read_stall=(0, 1), read_parity=beside_a_pass, latency=(20, 20))
     raw = {"columns": config.array.columns, "rows": 30, "stride": width}
@@ -209,7 +209,7 @@ def test_throughput(name: str, beside_a_pass: int) -> None:
 @pytest.mark.parametrize("output", [Output.INT8, Output.MOVING])
 def test_throughput_int8(output: Output) -> None:
     """Requantised rows take as many cycles as they have beats of lanes."""
-    config = PRESETS["default"]
+    config = PRESETS["default"].plain()
     bench = DrainBench(config, 13, read_stall=(0, 1))
     place = {"stride": 16, "memory": 0} if output == Output.INT8 else {"memory": moving(1)}
     bench.run([bench.instruction(output, columns=16, rows=30, accumulator=0, **place, parameters=0)]).check()

@@ -160,7 +160,7 @@ OTHERS = [
 PLAIN = [("rounded", Output.INT8, {"output": 3}, Error.ILLEGAL_INSTRUCTION), *OTHERS]
 
 
-@pytest.mark.parametrize(("config", "errors"), [(ODD, ROUNDED + OTHERS), (PRESETS["odd"], PLAIN)], ids=["scaled", "plain"])
+@pytest.mark.parametrize(("config", "errors"), [(ODD, ROUNDED + OTHERS), (PRESETS["odd"].plain(), PLAIN)], ids=["scaled", "plain"])
 def test_failures(config: EngineConfig, errors: list[tuple[str, Output, dict[str, int], Error]]) -> None:
     bench = DrainBench(config, 7, stall=0.3, latency=(1, 9))
     before = bench.program(1)

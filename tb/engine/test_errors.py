@@ -14,8 +14,9 @@ from cleave.errors import EngineError
 from cleave.model.machine import Machine
 from cleave.numerics.requantise import RECORD
 from cleave.sim import Simulator
-from tb.engine.programs import Instruction, drain, load, matmul, place
-from tb.model.test_machine import BAD, CONFIG, PROGRAM, WINDOW
+from tb.engine import programs
+from tb.engine.programs import Instruction, drain, load, place
+from tb.model.test_machine import BAD, CONFIG, NONE, PROGRAM, RISING, WINDOW
 
 LOAD, DRAIN = 1 << Unit.LOAD, 1 << Unit.DRAIN
 LIMIT = 100_000
@@ -28,6 +29,11 @@ STALLING = {"steady": {"latency": 3}, "stalling": {"latency": 20, "stalls": 0.5}
 def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     with Simulator(CONFIG, memory_bytes=WINDOW, **STALLING[request.param]) as simulator:
         yield simulator
+
+
+def matmul(**fields: int) -> Instruction:
+    """One row on slab 0, unless fields say otherwise."""
+    return programs.matmul(shift=CONFIG.exact_shift, **fields)
 
 
 def whole() -> list[Instruction]:
@@ -83,6 +89,7 @@ def fails(simulator: Simulator, *program: Instruction, watchdog: int = 0) -> tup
 @pytest.mark.parametrize("name", BAD)
 def test_bad_instructions(simulator: Simulator, name: str) -> None:
     instruction, code = BAD[name]
+    simulator.memory[RISING : RISING + 3], simulator.memory[NONE : NONE + 2] = (7, 7, 8), 0
     assert fails(simulator, load(), Instruction(*instruction), load(), load()) == (code, 1)
     works(simulator)
 
@@ -204,7 +211,7 @@ def test_soft_reset_while_the_bus_owes() -> None:
 
 LONG = EngineConfig(
     ArrayConfig(slabs=2, rows=48, columns=2, dot=1), moving_depth=64, stationary_depth=48, accumulator_depth=8,
-    axi_data_width=64,
+    axi_data_width=64, block_scales=False, accumulator_bits=32,
 )  # fmt: skip
 """A tile takes longer than a restart."""
 
@@ -220,7 +227,7 @@ def test_restart_while_a_tile_is_written(long_tiles: Simulator) -> None:
     simulator.memory[:] = np.random.default_rng(1).integers(0, 256, WINDOW, np.uint8)
     program = [
         load(row_bytes=96, memory=0), load(Destination.STATIONARY, rows=96, row_bytes=2, memory=100, stride=2, signal=slab_bit(0)),
-        matmul(wait=LOAD, count=2, signal=DRAIN), drain(slab=1, columns=2, memory=1000, wait=slab_bit(1)),
+        programs.matmul(wait=LOAD, count=2, signal=DRAIN), drain(slab=1, columns=2, memory=1000, wait=slab_bit(1)),
     ]  # fmt: skip
     assert simulator.run(*place(simulator.memory, program, PROGRAM), max_cycles=LIMIT).status == Status.DONE
     row, tile = simulator.memory[:96].view(np.int8).astype(int), simulator.memory[100:292].view(np.int8).reshape(96, 2)

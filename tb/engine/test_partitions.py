@@ -14,7 +14,7 @@ from cleave.config import ArrayConfig, EngineConfig
 from cleave.engine.isa import Counter, Unit, slab_bit
 from cleave.model.machine import Machine
 from cleave.sim import Simulator
-from tb.engine.programs import MEMORY, Instruction, banks, drain, matmul, place, random_matmuls, results
+from tb.engine.programs import MEMORY, Instruction, banks, drain, fill, matmul, place, random_matmuls, results
 
 ARRAYS = {
     "short_tiles": ArrayConfig(slabs=3, rows=8, columns=3, dot=4, load_rows=4),
@@ -28,7 +28,7 @@ LIMIT = 200_000
 @pytest.fixture(scope="module", params=ARRAYS)
 def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     config = EngineConfig(
-        ARRAYS[request.param], moving_depth=64, stationary_depth=64, accumulator_depth=24, axi_data_width=64, bank_columns=2
+        ARRAYS[request.param], moving_depth=64, stationary_depth=72, accumulator_depth=24, axi_data_width=64, bank_columns=2
     )
     with Simulator(config, memory_bytes=MEMORY, latency=3) as simulator:
         yield simulator
@@ -38,7 +38,7 @@ def test_random_partitions(simulator: Simulator, seed: int) -> None:
     rng = Random(seed)
     config = simulator.config
     for number in range(PROGRAMS):
-        simulator.memory[:] = np.random.default_rng(seed + number).integers(0, 256, MEMORY, np.uint8)
+        fill(config, simulator.memory, seed + number)
         program = [*banks(config), *random_matmuls(config, rng, 150), *results(config)]
         window = place(simulator.memory, program)
         machine = Machine(config, simulator.memory.copy())
@@ -54,11 +54,11 @@ def test_drains_beside_passes(simulator: Simulator, seed: int) -> None:
     """The drain reads accumulators while passes add to others in the same bank, neither disturbing the other."""
     config = simulator.config
     array, half = config.array, config.accumulator_depth // 2
-    simulator.memory[:] = np.random.default_rng(seed).integers(0, 256, MEMORY, np.uint8)
+    fill(config, simulator.memory, seed)
     program = banks(config)
     for s in range(array.slabs):
         # The upper half of the bank is finished; the lower half is added to for as long as the upper is drained.
-        work = {"first": s, "rows": half, "moving_step": 1, "accumulate_first": 1, "accumulate_rest": 1}
+        work = {"first": s, "rows": half, "moving_step": 1, "shift": config.exact_shift, "accumulate_first": 1, "accumulate_rest": 1}
         program += [
             matmul(**work, accumulator=half, passes=3, signal=1 << Unit.DRAIN),
             matmul(**work, passes=40),

@@ -137,7 +137,7 @@ def test_rounding_shifter_refuses_a_result_wider_than_the_value() -> None:
 @pytest.mark.parametrize("name", ["tiny", "default"])
 def test_beats(name: str) -> None:
     """Beats meet their columns' parameters, keep their place and order, and nothing is lost under stalls."""
-    config = PRESETS[name]
+    config = PRESETS[name].plain()
     random, generator = Random(1), np.random.default_rng(1)
     print(f"{name}, seed 1")
     dut = DrainConverter(config)

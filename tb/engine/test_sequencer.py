@@ -1,6 +1,6 @@
 """The sequencers of a stack of slabs, against the timing contract: every token in its cycle, neither late nor early."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from random import Random
 
@@ -20,9 +20,10 @@ ARRAYS = {
     "one_slab": ArrayConfig(slabs=1, rows=6, columns=2, dot=2, load_rows=2),
 }
 CONFIGS = {
-    name: EngineConfig(array, moving_depth=64, stationary_depth=64, accumulator_depth=12)
+    name: EngineConfig(array, moving_depth=64, stationary_depth=64, accumulator_depth=12).plain()
     for name, array in ARRAYS.items()
 }
+CONFIGS |= {f"scaled_{name}": replace(CONFIGS[name], block_scales=True) for name in ("textbook", "one_slab")}
 
 
 @dataclass
@@ -86,17 +87,21 @@ def schedule(config: EngineConfig, program: list[Matmul]) -> list[Event]:
             moving = fields["moving"] + number * fields["moving_step"]
             stationary = fields["stationary"] + number * fields["stationary_step"]
             below = matmul.count - 1
+            scales = {name: fields[name] for name in ("scaled", "shift")} if config.block_scales else {}
+            scaled = scales.get("scaled", 0)
             events += [
-                Event(u + 1, matmul.first, "load", {"address": stationary, "below": below}),
+                Event(u + 1, matmul.first, "load", {
+                    "address": stationary, "below": below, **({"scaled": scaled} if scales else {}),
+                }),
                 Event(t + 2, matmul.first, "start", {
                     "rows": rows, "moving": moving, "accumulator": accumulator, "fused": 0, "below": below,
                     "accumulate": fields["accumulate_rest" if number else "accumulate_first"],
                     "signal": fields["signal"] if last else 0,
-                    "row_macs": fields["last_row_macs" if last else "row_macs"],
+                    "row_macs": fields["last_row_macs" if last else "row_macs"], **scales,
                 }),
             ]  # fmt: skip
             for offset, slab in members:
-                slab.load = max(u + 1 + offset + array.load_cycles, t + 2 + offset)
+                slab.load = max(u + 1 + offset + array.load_cycles + scaled, t + 2 + offset)
                 slab.start = t + 2 + offset + rows
                 slab.last_row, slab.tail = slab.start - 1, accumulator + rows - 1
         for _, slab in members:
@@ -121,6 +126,8 @@ def random_program(config: EngineConfig, rng: Random, length: int, *, wait: bool
             "accumulate_first": rng.randrange(2), "accumulate_rest": rng.randrange(2),
             "signal": rng.randrange(4), "row_macs": rng.randrange(2**20), "last_row_macs": rng.randrange(2**20),
         }  # fmt: skip
+        if config.block_scales:
+            fields |= {"scaled": rng.randrange(2), "shift": rng.randrange(1 << config.shift_bits)}
         arrives += rng.choice([0, 0, 0, 0, 1, 5, 40]) if wait else 0
         tokens = arrives + rng.choice([0, 0, 3, 20, 60]) if wait else 0
         program.append(Matmul(first, rng.randint(1, slabs - first), fields, arrives, tokens, wait=rng.randint(1, 3)))

@@ -15,6 +15,8 @@ CONFIG = EngineConfig(
 )  # fmt: skip
 PROGRAM = 4096
 WINDOW = 8192
+RISING, NONE = 3000, 3010
+"""Where in memory scales rise, and where there are zeros."""
 
 
 def machine() -> Machine:
@@ -22,6 +24,7 @@ def machine() -> Machine:
     built = Machine(CONFIG, random.integers(0, 256, WINDOW, np.uint8))
     for bank in (built.moving, built.stationary, built.accumulators):
         bank[:] = random.integers(-128, 128, bank.shape, np.int8)
+    built.memory[RISING : RISING + 3], built.memory[NONE : NONE + 2] = (7, 7, 8), 0
     return built
 
 
@@ -32,12 +35,12 @@ def run(built: Machine, *program: tuple[Opcode, dict[str, int]]) -> None:
 
 
 def load(destination: Destination = Destination.MOVING, /, **fields: int) -> tuple[Opcode, dict[str, int]]:
-    slabs = {} if destination == Destination.PARAMETERS else {"slabs": 1}
+    slabs = {} if destination in (Destination.PARAMETERS, Destination.ROW_PARAMETERS) else {"slabs": 1}
     return Opcode.LOAD, {"destination": destination, "rows": 1, "row_bytes": 1, **slabs, **fields}
 
 
 def matmul(**fields: int) -> tuple[Opcode, dict[str, int]]:
-    return Opcode.MATMUL, {"count": 1, "rows": 1, "passes": 1, **fields}
+    return Opcode.MATMUL, {"count": 1, "rows": 1, "passes": 1, "shift": CONFIG.exact_shift, **fields}
 
 
 def drain(output: Output = Output.INT32, /, **fields: int) -> tuple[Opcode, dict[str, int]]:
@@ -108,9 +111,43 @@ def test_matmul(first: int, rest: int) -> None:
 def test_accumulators_wrap() -> None:
     built = machine()
     built.moving[0, 0], built.stationary[0, :2] = -128, -128
-    built.accumulators[0, 0] = 2**31 - 1
+    built.accumulators[0, 0] = 2**47 - 1
     run(built, matmul(accumulate_first=1))
-    assert (built.accumulators[0, 0] == 2**16 - 1 - 2**31).all()
+    assert (built.accumulators[0, 0] == 2**16 - 1 - 2**47).all()
+
+
+def test_scaled_passes() -> None:
+    """Each slab's dot product is shifted by itself, from the top of the accumulator, and rounded down."""
+    built = machine()
+    built.distances[:] = np.random.default_rng(6).integers(0, 30, built.distances.shape)
+    built.stationary[:, :, 0] %= 30  # whatever word a tile's distances are in
+    run(built, matmul(
+        first=1, count=2, rows=3, passes=2, moving=2, moving_step=3, stationary=1, stationary_step=3, scaled=1, shift=9,
+    ))  # fmt: skip
+    total = np.zeros((3, 6), object)
+    for slab in (1, 2):  # the last pass, which overwrites the first's
+        tile = built.stationary[slab, 4:6].reshape(4, 6).astype(object)
+        down = 9 + built.distances[slab, 5:8].astype(object)[:, None] + built.stationary[slab, 6, 0].astype(object)
+        total += built.moving[slab, 5:8].astype(object) @ tile * 2 ** (48 - CONFIG.array.sum_bits) // 2**down
+    np.testing.assert_array_equal(built.accumulators[2, :3].astype(object), total)
+
+
+def test_load_scales() -> None:
+    built = machine()
+    built.memory[100:103], built.memory[110:113] = (200, 190, 255 - 55), (254, 254, 0)
+    run(built, load(Destination.MOVING_SCALES, slabs=0b010, address=3, rows=2, row_bytes=3, memory=100, stride=10))
+    assert built.distances[1:, 3:5].tolist() == [[10, 0], [0, 254]]
+    built.memory[200:206], built.memory[206:212] = (9, 9, 9, 255, 1, 2), (0, 9, 8, 255, 1, 0)
+    run(built, load(Destination.STATIONARY_SCALES, slabs=0b001, address=2, rows=2, row_bytes=6, memory=200, stride=6))
+    assert built.stationary[0, 2, 0].tolist() == [9, 0, 1, 0, 0, 2]
+
+
+def test_load_elements() -> None:
+    built = machine()
+    built.memory[100:104] = 0b1111, 0b0111, 0b1000, 0b0001
+    for element, values in enumerate([(15, 7, 8, 1), (-1, 7, -8, 1), (-12, 12, 0, 1), (15, 7, 8, 1)]):
+        run(built, load(row_bytes=4, memory=100, element=element))
+        assert built.moving[0, 0].tolist() == list(values)
 
 
 def test_drain_int32() -> None:
@@ -145,7 +182,17 @@ def test_drain_to_moving_banks() -> None:
 
 ILLEGAL, RANGE = Error.ILLEGAL_INSTRUCTION, Error.BANK_RANGE
 BAD = {
-    "load, destination": (load(Destination.MOVING, destination=3), ILLEGAL),
+    "load, destination": (load(Destination.MOVING, destination=6), ILLEGAL),
+    "load, elements of parameters": (load(Destination.PARAMETERS, element=1), ILLEGAL),
+    "load, a moving anchor alone": (load(Destination.MOVING_SCALES), ILLEGAL),
+    "load, scales past the last slab": (load(Destination.MOVING_SCALES, row_bytes=5), ILLEGAL),
+    "load, stationary anchors alone": (load(Destination.STATIONARY_SCALES), ILLEGAL),
+    "load, distances": (load(Destination.MOVING_SCALES, row_bytes=2, address=16, memory=NONE), RANGE),
+    "load, row parameters": (load(Destination.ROW_PARAMETERS, address=4), RANGE),
+    "load, moving scale above its anchor": (load(Destination.MOVING_SCALES, row_bytes=3, memory=RISING), Error.SCALE),
+    "load, stationary scale above its anchor": (
+        load(Destination.STATIONARY_SCALES, rows=2, row_bytes=2, memory=RISING, stride=1), Error.SCALE,
+    ),
     "load, no rows": (load(rows=0), ILLEGAL),
     "load, no bytes": (load(row_bytes=0), ILLEGAL),
     "load, long stationary row": (load(Destination.STATIONARY, row_bytes=7), ILLEGAL),
@@ -166,10 +213,14 @@ BAD = {
     "matmul, no slabs": (matmul(count=0), ILLEGAL),
     "matmul, slabs that are not there": (matmul(first=2, count=2), ILLEGAL),
     "matmul, token for a slab": (matmul(signal=slab_bit(1)), ILLEGAL),
+    "matmul, no room for scales": (matmul(stationary=6, scaled=1), RANGE),
     "matmul, moving bank": (matmul(moving=10, rows=4, passes=2, moving_step=3), RANGE),
     "matmul, stationary bank": (matmul(stationary=1, passes=4, stationary_step=2), RANGE),
     "matmul, accumulator bank": (matmul(accumulator=7, rows=2), RANGE),
-    "drain, output": (drain(Output.INT32, output=3), ILLEGAL),
+    "drain, output": (drain(Output.INT32, output=4), ILLEGAL),
+    "drain, target": (drain(Output.ROUNDED, target=9), ILLEGAL),
+    "drain, int8 with a target": (drain(Output.INT8, target=1), ILLEGAL),
+    "drain, row parameters": (drain(Output.ROUNDED, row_parameters=4), RANGE),
     "drain, slab": (drain(slab=3), ILLEGAL),
     "drain, no rows": (drain(rows=0), ILLEGAL),
     "drain, no columns": (drain(columns=0), ILLEGAL),
@@ -194,6 +245,17 @@ def test_errors(name: str) -> None:
     with pytest.raises(EngineError) as caught:
         run(machine(), load(), instruction)
     assert (caught.value.code, caught.value.index) == (code, 1), str(caught.value)
+
+
+@pytest.mark.parametrize("bad", [
+    load(element=1), load(Destination.ROW_PARAMETERS), load(Destination.MOVING_SCALES, row_bytes=2), matmul(scaled=1, shift=0),
+    matmul(shift=1), drain(Output.ROUNDED), drain(saturate=1),
+])  # fmt: skip
+def test_an_engine_without_scales_refuses_them(bad: tuple[Opcode, dict[str, int]]) -> None:
+    built = Machine(CONFIG.plain(), np.zeros(WINDOW, np.uint8))
+    with pytest.raises(EngineError) as caught:
+        run(built, bad)
+    assert caught.value.code == ILLEGAL
 
 
 def test_unknown_opcode_and_stray_bits() -> None:
