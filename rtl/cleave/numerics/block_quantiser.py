@@ -201,7 +201,7 @@ class BlockQuantiser(wiring.Component):
 
     For the rule FLOOR and to nearest even the codes and scales are those of OCP MX 1.0, as `quantise.quantise` gives them.
 
-    Latency BLOCK / lanes + 7 cycles from a full block's first word to its first word, throughput 1 word per cycle for full blocks.
+    Latency BLOCK / lanes + 8 cycles from a full block's first word to its first word, throughput 1 word per cycle for full blocks.
 
     Parameters
     ----------

@@ -15,6 +15,9 @@ EXPONENT_BITS = 10
 LEADING_BITS = EXPONENT_BITS + 1
 """Width of the exponent of a leading one, which a block's scale may be subtracted from."""
 
+GROUP_BITS = 8
+"""Bits that are looked at as one before the leading one is looked for: about the root of their number."""
+
 
 def significand_bits(targets: tuple[Format, ...]) -> int:
     """Give the bits of a significand that rounding to any of the targets needs, besides sticky."""
@@ -39,10 +42,10 @@ def normalised_layout(width: int) -> data.StructLayout:
 class Normaliser(wiring.Component):
     """Normalise sum * 2**exponent.
 
-    The leading one is found on the way: where the top 2**k bits are zeros, they are shifted out, from the largest power of two
-    below the width down to k = 0, and the steps taken are the binary digits of how many there were.
+    The leading one is found on the way, in two digits: the highest group of 8 bits that is not empty is shifted to the top, and
+    then its highest one. The group's number and the bit's are the digits of the leading one's place, which `exponent` is added to.
 
-    Latency `LATENCY` cycles in which `enable` is high (magnitude, long steps, short steps), throughput 1.
+    Latency `LATENCY` cycles in which `enable` is high (magnitude, group, bit), throughput 1.
 
     Parameters
     ----------
@@ -86,41 +89,53 @@ class Normaliser(wiring.Component):
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
-        bits = self.accumulator_bits
-        steps = [1 << k for k in reversed(range((bits - 1).bit_length()))]
-        stages = [steps[: len(steps) // 2], steps[len(steps) // 2 :]]
+        groups = -(-self.accumulator_bits // GROUP_BITS)
+        bits = groups * GROUP_BITS
 
+        # Magnitude.
         negative = self.sum < 0
-        magnitude: Value = Mux(negative, -self.sum, self.sum)[:bits]
-        carried = Cat(self.exponent, negative, self.poisoned)
-        zeros: list[Value] = []
-        for number, taken in enumerate([[], *stages]):
-            found: list[Value] = []
-            for step in taken:
-                empty = Signal(name=f"empty_{step}")
-                m.d.comb += empty.eq(~magnitude[-step:].any())
-                shifted = Signal(bits, name=f"shifted_{step}")
-                m.d.comb += shifted.eq(Mux(empty, magnitude << step, magnitude))
-                found, magnitude = [empty, *found], shifted
-            zeros = [*found, *zeros]
-            if number == len(stages):
-                break
-            held = [Signal(len(v), name=f"{name}_{number}", reset_less=True) for name, v in
-                    [("magnitude", magnitude), ("carried", carried), ("zeros", Cat(zeros))]]  # fmt: skip
-            with m.If(self.enable):
-                m.d.sync += [register.eq(v) for register, v in zip(held, (magnitude, carried, Cat(zeros)), strict=True)]
-            magnitude, carried, zeros = held[0], held[1], [*held[2]]
+        magnitude = Signal(bits, reset_less=True)
+        state = data.StructLayout({"exponent": signed(EXPONENT_BITS), "negative": 1, "poisoned": 1})
+        grouping, finding = Signal(state, reset_less=True), Signal(state, reset_less=True)
+        with m.If(self.enable):
+            m.d.sync += [
+                magnitude.eq(((self.sum ^ negative.replicate(self.accumulator_bits)) + negative)[: self.accumulator_bits]),
+                grouping.exponent.eq(self.exponent),
+                grouping.negative.eq(negative),
+                grouping.poisoned.eq(self.poisoned),
+            ]
 
-        exponent = carried[:EXPONENT_BITS].as_signed()
-        kept = Cat(Const(0, max(self.width - bits, 0)), magnitude[-min(self.width, bits) :])
-        leading = exponent + (bits - 1) - Cat(zeros)
+        # Group.
+        filled = [magnitude.word_select(number, GROUP_BITS).any() for number in range(groups)]
+        grouped = Signal(bits, reset_less=True)
+        group = Signal(range(groups), reset_less=True)
+        with m.If(self.enable):
+            m.d.sync += [
+                grouped.eq(magnitude << GROUP_BITS * _of_last(filled, range(groups)[::-1])),
+                group.eq(_of_last(filled, range(groups))),
+                finding.eq(grouping),
+            ]
+
+        # Bit.
+        top = grouped[-GROUP_BITS:]
+        zeros = _of_last([*top], range(GROUP_BITS)[::-1])
+        shifted = (grouped << zeros)[:bits]
         result = Signal(normalised_layout(self.width), reset_less=True)
         with m.If(self.enable):
             m.d.sync += [
-                result.significand.eq(kept),
-                result.sticky.eq(magnitude[: max(bits - self.width, 0)].any()),
-                result.exponent.eq(Mux(magnitude[-1], leading, -(1 << LEADING_BITS - 1))),
-                Cat(result.negative, result.poisoned).eq(carried[EXPONENT_BITS:]),
+                result.significand.eq(Cat(Const(0, max(self.width - bits, 0)), shifted[-min(self.width, bits) :])),
+                result.sticky.eq(shifted[: max(bits - self.width, 0)].any()),
+                result.exponent.eq(Mux(top.any(), finding.exponent + Cat(~zeros, group), -(1 << LEADING_BITS - 1))),
+                result.negative.eq(finding.negative),
+                result.poisoned.eq(finding.poisoned),
             ]
         m.d.comb += self.normalised.eq(result)
         return m
+
+
+def _of_last(flags: list[Value], numbers: range) -> Value:
+    """Give the number that belongs to the last flag that is set, or to the first flag if none is."""
+    found: Value = Const(numbers[0], range(len(flags)))
+    for flag, number in zip(flags[1:], numbers[1:], strict=True):
+        found = Mux(flag, Const(number, range(len(flags))), found)
+    return found

@@ -30,7 +30,7 @@ class Packer(wiring.Component):
     sticky. The leading one of a normal number counts in the exponent's field, so that one adder carries out of the mantissa
     into the exponent. Subnormal numbers, integers and elements differ in the constants only.
 
-    Latency `LATENCY` cycles in which `enable` is high (shift, add, limit), throughput 1.
+    Latency `LATENCY` cycles in which `enable` is high (align, shift, add, limit), throughput 1.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Packer(wiring.Component):
         The code in the lowest bits, zeros above.
     """
 
-    LATENCY = 3
+    LATENCY = 4
 
     def __init__(self, targets: tuple[Format, ...] = TARGETS) -> None:
         self.targets = targets
@@ -71,44 +71,57 @@ class Packer(wiring.Component):
         above_bits = self.width - RANDOM_BITS
         # A code without its sign, and one bit for what rounding carries out of it.
         total_bits = max(target.bits + (target.kind is Kind.INTEGER) for target in self.targets)
-        state = data.StructLayout({"beyond": 1, "negative": 1, "poisoned": 1, "wanted": format_layout(self.targets)})
+        field_bits = max(target.exponent_bits for target in self.targets)
+        # What goes along with a value: as far as to the limit, and as far as to the sum.
+        limit_state = {"beyond": 1, "negative": 1, "poisoned": 1, "wanted": format_layout(self.targets)}
+        state = data.StructLayout({**limit_state, "field": field_bits, "random": RANDOM_BITS})
 
-        # Shift.
-        normal, span, narrow = Signal(signed(LEADING_BITS)), Signal(LEADING_BITS), Signal(range(above_bits))
+        # Align. A distance of the width or more shifts everything out; one with too many bits is all ones instead.
+        exponent = self.normalised.exponent
+        least, top, origin = (Signal(signed(LEADING_BITS), name=name) for name in ("least", "top", "origin"))
+        narrow, amount = Signal(range(above_bits)), Signal(range(above_bits + self.width))
+        above, distance = Signal(signed(LEADING_BITS + 1)), Signal(signed(LEADING_BITS + 1))
         with m.Switch(self.wanted.target):
             for number, target in enumerate(self.targets):
+                surplus = above_bits - 1 - target.mantissa_bits
                 with m.Case(number):
                     m.d.comb += [
-                        normal.eq(target.min_exponent),
-                        span.eq(max(target.max_exponent - target.min_exponent, 0)),
-                        narrow.eq(above_bits - 1 - target.mantissa_bits),
+                        least.eq(target.min_exponent),
+                        top.eq(max(target.min_exponent, target.max_exponent)),
+                        origin.eq(target.min_exponent + surplus),
+                        narrow.eq(surplus),
                     ]
-        above, below, extra = Signal(signed(LEADING_BITS + 1)), Signal(signed(LEADING_BITS + 1)), Signal(range(self.width + 1))
-        amount = Signal(range(above_bits + self.width))
+        too_far = distance[len(amount) :].any()
         m.d.comb += [
-            above.eq(self.normalised.exponent - normal),
-            below.eq(normal - self.normalised.exponent),
-            extra.eq(Mux(below < 0, 0, Mux(below > self.width, self.width, below))),
-            amount.eq(narrow + extra),
+            above.eq(exponent - least),
+            distance.eq(origin - exponent),
+            amount.eq(Mux(above < 0, distance[: len(amount)] | too_far.replicate(len(amount)), narrow)),
         ]
-        shifted, lost = _shift_right(m, self.normalised.significand, amount)
 
-        fixed = Signal(self.width, reset_less=True)
-        sticky = Signal(reset_less=True)
-        field = Signal(max(target.exponent_bits for target in self.targets), reset_less=True)
-        adding = Signal(state, reset_less=True)
-        random = Signal(RANDOM_BITS, reset_less=True)
+        significand = Signal(self.width, reset_less=True)
+        inexact = Signal(reset_less=True)
+        right = Signal(len(amount), reset_less=True)
+        shifting = Signal(state, reset_less=True)
         with m.If(self.enable):
             m.d.sync += [
-                fixed.eq(shifted),
-                sticky.eq(lost | self.normalised.sticky),
-                field.eq(Mux(above < 0, 0, above)),
-                adding.beyond.eq(above > span),
-                adding.negative.eq(self.normalised.negative),
-                adding.poisoned.eq(self.normalised.poisoned),
-                adding.wanted.eq(self.wanted),
-                random.eq(self.random),
+                significand.eq(self.normalised.significand),
+                inexact.eq(self.normalised.sticky),
+                right.eq(amount),
+                shifting.beyond.eq(exponent > top),
+                shifting.negative.eq(self.normalised.negative),
+                shifting.poisoned.eq(self.normalised.poisoned),
+                shifting.wanted.eq(self.wanted),
+                shifting.field.eq(Mux(above < 0, 0, above)),
+                shifting.random.eq(self.random),
             ]
+
+        # Shift.
+        shifted, lost = _shift_right(m, significand, right)
+        fixed = Signal(self.width, reset_less=True)
+        sticky = Signal(reset_less=True)
+        adding = Signal(state, reset_less=True)
+        with m.If(self.enable):
+            m.d.sync += [fixed.eq(shifted), sticky.eq(lost | inexact), adding.eq(shifting)]
 
         # Add.
         remainder, quotient = fixed[:RANDOM_BITS], fixed[RANDOM_BITS:]
@@ -120,18 +133,18 @@ class Packer(wiring.Component):
             with m.Case(Rounding.NEAREST_AWAY.value):
                 m.d.comb += up.eq(guard)
             with m.Case(Rounding.STOCHASTIC.value):
-                m.d.comb += up.eq((remainder + random)[RANDOM_BITS])
+                m.d.comb += up.eq((remainder + adding.random)[RANDOM_BITS])
         with m.Switch(adding.wanted.target):
             for number, target in enumerate(self.targets):
                 if target.kind is Kind.FLOAT:
                     with m.Case(number):
-                        m.d.comb += placed.eq(field[: target.exponent_bits] << target.mantissa_bits)
+                        m.d.comb += placed.eq(adding.field[: target.exponent_bits] << target.mantissa_bits)
         total = Signal(total_bits, reset_less=True)
-        limiting = Signal(state, reset_less=True)
+        limiting = Signal(data.StructLayout(limit_state), reset_less=True)
         with m.If(self.enable):
             m.d.sync += [
                 total.eq((Cat(Const(1, 1), placed) + Cat(up, quotient))[1:]),  # one adder, with `up` as its carry in
-                limiting.eq(adding),
+                *(limiting[name].eq(adding[name]) for name in limit_state),
             ]
 
         # Limit.
@@ -221,7 +234,8 @@ def _names(targets: tuple[Format, ...]) -> str:
 def _shift_right(m: Module, value: Value, amount: Value) -> tuple[Value, Value]:
     """Give `value >> amount`, and whether a one was shifted out."""
     sticky: Value = Const(0, 1)
-    for level, step in enumerate(1 << k for k in range(len(amount))):
+    for level in reversed(range(len(amount))):
+        step = 1 << level
         after, lost = Signal(len(value), name=f"right_{step}"), Signal(name=f"lost_{step}")
         m.d.comb += [
             after.eq(Mux(amount[level], value >> step, value)),
