@@ -115,9 +115,9 @@ def data() -> Iterator[tuple[str, Matrix, Matrix]]:
     """Give all products: what of, a[M, K] and b[K, N]."""
     rng = np.random.default_rng(SEED)
     shapes = (SIZE, LENGTH), (LENGTH, SIZE)
-    yield "Gaussian", *(rng.normal(size=shape) for shape in shapes)
-    yield "Student t, 2 degrees", *(rng.standard_t(2, shape) for shape in shapes)
-    yield "Cauchy", *(rng.standard_cauchy(shape) for shape in shapes)
+    yield "Gaussian", rng.normal(size=shapes[0]), rng.normal(size=shapes[1])
+    yield "Student t, 2 degrees", rng.standard_t(2, shapes[0]), rng.standard_t(2, shapes[1])
+    yield "Cauchy", rng.standard_cauchy(shapes[0]), rng.standard_cauchy(shapes[1])
     if not MODEL.exists():
         print(f"skipped: the columns of weights, as there is no {MODEL.name}", file=sys.stderr)
         return
@@ -193,7 +193,8 @@ def table(results: list[Errors], fields: dict[str, str]) -> str:
 def verdict(results: list[Errors], which: str) -> str:
     """Say where our sums lose more than FP32's."""
     lost = [result for result in results if result.our_sums > result.fp32_sums]
-    counts = f"Errors of our sums are no larger than those of FP32's in {len(results) - len(lost)} of {len(results)} products {which}"
+    fine = len(results) - len(lost)
+    counts = f"Errors of our sums are no larger than those of FP32's in {fine} of {len(results)} products {which}"
     if not lost:
         return counts + ".\n"
     lines = [counts + ". They are larger here:\n"]
@@ -229,10 +230,10 @@ def page(results: list[Errors]) -> str:
         "# Accuracy",
         "",
         text(
-            "What a float product loses, from quantisation to its FP32 result. Errors are relative, in the Frobenius norm. Measured with "
-            f"the bit-exact model of an engine of {array.slabs} slabs of {array.rows} rows and {array.columns} columns, with "
-            f"{CONFIG.accumulator_bits}-bit accumulators. Engines with as many rows and bits give the same; with fewer rows, blocks are "
-            "cut, and each part is shifted alone."
+            "What a float product loses, from quantisation to its FP32 result. Errors are relative, in the Frobenius norm.",
+            f"Measured with the bit-exact model of an engine of {array.slabs} slabs of {array.rows} rows and {array.columns} columns,",
+            f"with {CONFIG.accumulator_bits}-bit accumulators. Engines with as many rows and bits give the same; with fewer rows,",
+            "blocks are cut, and each part is shifted alone.",
         ),
         text(f"Random operands are {SIZE} x {LENGTH} and {LENGTH} x {SIZE}, by numpy's `default_rng({SEED})`.", real),
         text(
@@ -253,7 +254,7 @@ def page(results: list[Errors]) -> str:
         verdict([result for result in results if result.within_bound is None], "of the formats with scales"),
         verdict([result for result in results if result.within_bound is not None], "of slices, which leave products out"),
         text(f"`error_bound` of slices held in {sum(bounded)} of {len(bounded)} products."),
-    ])[:-1]
+    ])
 
 
 def main() -> None:
