@@ -280,7 +280,7 @@ def float_options(format: str | None, precision: str | None) -> dict[str, Any]: 
 
     if format is not None and precision is not None:
         raise BadInputError(f"--format {format} and --precision {precision} must not be given together")
-    if precision in map(str, PRECISIONS):
+    if precision is not None and precision in map(str, PRECISIONS):
         return {"precision": int(precision)}
     name = format if format is not None else precision
     if name is None:

@@ -292,9 +292,9 @@ class EngineConfig:
         """Bytes of all banks of each kind together."""
         array = self.array
         return {
-            "moving": array.slabs * self.moving_depth * array.rows,
+            "moving": array.slabs * self.moving_depth * (array.rows + self.block_scales),
             "stationary": array.slabs * self.stationary_depth * array.load_rows * array.columns,
-            "accumulator": array.slabs * self.accumulator_depth * array.columns * ACCUMULATOR_BYTES,
+            "accumulator": array.slabs * self.accumulator_depth * array.columns * self.accumulator_bits // 8,
         }
 
     def plain(self) -> "EngineConfig":

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from .config import ACCUMULATOR_BITS, MAX_CONTRACTION, OPERAND_BITS, EngineConfig
+from .config import MAX_CONTRACTION, OPERAND_BITS, RESULT_BITS, EngineConfig
 
 
 def derived(config: EngineConfig) -> dict[str, str | int]:
@@ -26,10 +26,11 @@ def derived(config: EngineConfig) -> dict[str, str | int]:
         "scratchpad_bytes": sum(scratchpad.values()),
         "operand_bits": OPERAND_BITS,
         "partial_sum_bits": array.sum_bits,
-        "accumulator_bits": ACCUMULATOR_BITS,
+        "raw_result_bits": RESULT_BITS,
         "axi_bytes_per_cycle": config.axi_bytes,
         "drain_accumulators_per_cycle": config.drain_lanes,
         "shortest_pass_cycles": array.load_cycles,
+        "shortest_scaled_pass_cycles": config.tile_words,
         "result_latency_cycles": array.result_latency,
         "fused_result_latency_cycles": array.result_latency + array.slabs - 1,
         "longest_contraction": MAX_CONTRACTION,

@@ -58,7 +58,8 @@ def test_drains_beside_passes(simulator: Simulator, seed: int) -> None:
     program = banks(config)
     for s in range(array.slabs):
         # The upper half of the bank is finished; the lower half is added to for as long as the upper is drained.
-        work = {"first": s, "rows": half, "moving_step": 1, "shift": config.exact_shift, "accumulate_first": 1, "accumulate_rest": 1}
+        work = {"first": s, "rows": half, "moving_step": 1, "accumulate_first": 1, "accumulate_rest": 1}
+        work["shift"] = config.exact_shift
         program += [
             matmul(**work, accumulator=half, passes=3, signal=1 << Unit.DRAIN),
             matmul(**work, passes=40),
