@@ -87,6 +87,14 @@ dependencies, supervisor, counters. *The engine* has LOAD, DRAIN, instruction fe
 work however the array is cut. Queues are made of registers and count as logic; scratchpad and accumulators are memories, and
 stand apart. The textbook's array has the smallest of its cells that was found.
 """
+SCALES_TEXT = """\
+## What block scales cost
+
+An engine with element formats and block scales against the same for INT8 only, per column of the array and as a share of the whole
+array's logic. *Seams* are all slabs' seams of a column: the shifter, its distances, and 48 instead of 32 bits. *Ports* and *control*
+have the distances' writes and the shifts' tokens. *Drain* rounds to all formats in all modes; *load* has decoders and subtractors.
+Both are there once, however many slabs there are.
+"""
 BLOCKS_TEXT = """\
 ## Blocks
 
@@ -105,7 +113,7 @@ def page(reports: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join([
         HEAD, *how(reports), *goals,
         CELLS, cells_table(reports).markdown(), TRIED, tried(reports).markdown(),
-        ARRAYS_TEXT, summary(reports).markdown(), *scaled(reports), *parts,
+        ARRAYS_TEXT, summary(reports).markdown(), *scaled(reports), *parts, SCALES_TEXT, scales(reports).markdown(),
         BLOCKS_TEXT, blocks_table(reports).markdown(),
     ]).rstrip("\n") + "\n"  # fmt: skip
 
@@ -178,6 +186,29 @@ def scaled(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 ratio = arrays[shape]["logic_um2"] / plain["arrays"]["monolithic"]["logic_um2"]
                 lines.append(f"On {name}, {shape} is {ratio:.3f} of a monolithic array without.")
     return [f"{line}\n" for line in lines]
+
+
+def scales(reports: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Tabulate what an engine has more with block scales than without."""
+    head = ("library", "array", "part", "um2 per column, INT8 only", "with scales", "share of the array", "more")
+    found = []
+    for name, report in reports.items():
+        arrays = report["arrays"]
+        for shape in arrays:
+            plain, with_scales = arrays.get(shape.removesuffix(" with block scales")), arrays[shape]
+            if plain is None or plain is with_scales:
+                continue
+            columns, whole = ARRAYS[shape].array.columns, with_scales["logic_um2"]
+            for group, part in [("split", "seams"), ("split", "ports"), ("split", "control"), ("", "load"), ("", "drain")]:
+                before, after = (
+                    (array["parts"][group] if group else array["engine_parts"]["split"])[f"{part}_um2"]
+                    for array in (plain, with_scales)
+                )
+                found.append((
+                    name, shape.removesuffix(" with block scales"), part, number(before / columns), number(after / columns),
+                    f"{100 * after / whole:.1f} %", f"{100 * (after - before) / whole:.1f} %",
+                ))  # fmt: skip
+    return Table(head, found, words=3)
 
 
 def rows(reports: Mapping[str, Mapping[str, Any]]) -> list[Row]:

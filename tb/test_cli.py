@@ -157,7 +157,7 @@ def test_info(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     assert cleave(monkeypatch, "info", "--json", "--slabs", "2") == 0
     values = json.loads(capsys.readouterr().out)
     assert values["macs_per_cycle"] == 2 * 8 * 16
-    assert values["accumulator_scratchpad_bytes"] == 2 * 256 * 16 * 4
+    assert values["accumulator_scratchpad_bytes"] == 2 * 256 * 16 * 6
     assert cleave(monkeypatch, "info") == 0
     assert "scratchpad bytes" in capsys.readouterr().out
 
