@@ -231,9 +231,9 @@ def page(results: list[Errors]) -> str:
         "",
         text(
             "What a float product loses, from quantisation to its FP32 result. Errors are relative, in the Frobenius norm.",
-            f"Measured with the bit-exact model of an engine of {array.slabs} slabs of {array.rows} rows and {array.columns} columns,",
-            f"with {CONFIG.accumulator_bits}-bit accumulators. Engines with as many rows and bits give the same; with fewer rows,",
-            "blocks are cut, and each part is shifted alone.",
+            f"Measured with the bit-exact model of an engine of {array.slabs} slabs of {array.rows} rows and {array.columns}",
+            f"columns, with {CONFIG.accumulator_bits}-bit accumulators. Engines with as many rows and bits give the same; with",
+            "fewer rows, blocks are cut, and each part is shifted alone.",
         ),
         text(f"Random operands are {SIZE} x {LENGTH} and {LENGTH} x {SIZE}, by numpy's `default_rng({SEED})`.", real),
         text(
