@@ -230,6 +230,21 @@ def test_slices(engine: Engine, precision: int, rng: np.random.Generator) -> Non
                 assert np.abs(exact(a) @ exact(b) - exact(found)).max() <= stats.error_bound
 
 
+def test_beyond_the_range(engine: Engine) -> None:
+    """Operands that only float64 has: results that overflow and vanish, and those in between, at the exponents' ends."""
+    values = np.array([1e300, -1e300, 1e-300, 5e-324, 1.0, 0.0])
+    a, b = np.stack([values, -values / 3], 1), np.stack([values, values])
+    for precision, count in PRECISIONS.items():
+        held = multiply(split(a, count, 1), split(b, count, 0))
+        with np.errstate(over="ignore"):
+            wanted = np.ldexp(held.integers.astype(float), held.exponents).astype(np.float32)
+        found, stats = engine.matmul_float(a, b, precision=precision)
+        same(found, wanted)
+        assert np.isinf(found[0, 0]) and found[2, 2] == 0 and found[0, 2] != 0 and stats.error_bound == np.inf
+    check(engine, a, b, "mxint8")
+    check(engine, a, b, "int8:mxfp4", "up")
+
+
 def nearly_worst(count: int) -> float:
     """A number whose digits are as large, and whose rounding is as bad, as they can be."""
     digits = 127 * 256 ** (count - 1) - 128 * (256 ** (count - 1) // 255)
