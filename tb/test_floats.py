@@ -111,6 +111,12 @@ def test_against_the_definition(engine: Engine, pair: str, rng: np.random.Genera
             check(engine, *operands(rng, kind, *shape), pair, ("floor", "up")[number % 2])
 
 
+def test_many_blocks(engine: Engine, rng: np.random.Generator) -> None:
+    """More rows and columns than the drain holds records of, with so little between them that loads run ahead."""
+    for shape in [(150, 3, 5), (130, 1, 40), (90, 8, 30), (4, 2, 200)]:
+        check(engine, *operands(rng, "anywhere", *shape), "mxint8")
+
+
 @pytest.mark.parametrize("pair", OPERANDS)
 def test_all_codes(engine: Engine, pair: str) -> None:
     """Every code times every code: a second element keeps the scale at 1, and has every product beside a known one."""
