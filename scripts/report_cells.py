@@ -90,10 +90,10 @@ stand apart. The textbook's array has the smallest of its cells that was found.
 SCALES_TEXT = """\
 ## What block scales cost
 
-An engine with element formats and block scales against the same for INT8 only, per column of the array and as a share of the whole
-array's logic. *Seams* are all slabs' seams of a column: the shifter, its distances, and 48 instead of 32 bits. *Ports* and *control*
-have the distances' writes and the shifts' tokens. *Drain* rounds to all formats in all modes; *load* has decoders and subtractors.
-Both are there once, however many slabs there are.
+An engine with element formats and block scales against the same for INT8 only, per column of the array and as a share of the
+whole array's logic. *Seams* are all slabs' seams of a column: the shifter, its distances, and 48 instead of 32 bits. *Ports* and
+*control* have the distances' writes and the shifts' tokens. *Drain* rounds to all formats in all modes; *load* has decoders and
+subtractors. Both are there once, however many slabs there are.
 """
 BLOCKS_TEXT = """\
 ## Blocks

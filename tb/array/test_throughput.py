@@ -6,6 +6,7 @@ the columns. Any bubble anywhere makes it longer.
 """
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 import pytest
@@ -23,6 +24,10 @@ CONFIGS = {
         ArrayConfig(slabs=3, rows=8, columns=6, dot=4, load_rows=4, multiply_stages=1), accumulator_depth=128
     ),
 }
+
+
+ZEROS = 2**20
+"""Where in the window nothing is ever written."""
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
@@ -81,8 +86,11 @@ def test_disjoint_partitions_at_once(simulator: Simulator) -> None:
     assert alone <= counters[Counter.ARRAY_CYCLES] <= alone + 8 * config.array.slabs
 
 
-def sequence(simulator: Simulator, cuts: list[tuple[int, int]], rows: int) -> int:
-    """Run one single-pass MATMUL per (first, count), all on the same operands; check the last; give ARRAY_CYCLES."""
+def sequence(simulator: Simulator, cuts: list[tuple[int, int]], rows: int, *, scaled: bool = False) -> int:
+    """Run one single-pass MATMUL per (first, count), all on the same operands; check the last; give ARRAY_CYCLES.
+
+    If `scaled`, all scales are their anchors.
+    """
     config = simulator.config
     array = config.array
     rng = np.random.default_rng(7)
@@ -97,11 +105,20 @@ def sequence(simulator: Simulator, cuts: list[tuple[int, int]], rows: int) -> in
         Destination.STATIONARY, slabs=1, address=0, rows=len(w), row_bytes=array.columns, memory=2**16,
         stride=array.columns,
     )  # fmt: skip
+    if scaled:
+        line = 1 + array.slabs
+        program.load(
+            Destination.MOVING_SCALES, slabs=1, address=0, rows=rows, row_bytes=line, memory=ZEROS, stride=0
+        )  # fmt: skip
+        load = program.load(
+            Destination.STATIONARY_SCALES, slabs=1, address=array.load_cycles, rows=line, row_bytes=array.columns, memory=ZEROS,
+            stride=0,
+        )  # fmt: skip
     for first, count in cuts:
         macs = count * array.rows * array.columns
         last = program.matmul(
             first, count, rows=rows, passes=1, moving=0, moving_step=0, stationary=0, stationary_step=0, accumulator=0,
-            accumulate_first=False, row_macs=macs, last_row_macs=macs, after=[load],
+            accumulate_first=False, scaled=scaled, shift=config.exact_shift, row_macs=macs, last_row_macs=macs, after=[load],
         )  # fmt: skip
     first, count = cuts[-1]
     program.drain(
@@ -121,12 +138,12 @@ def test_instructions_follow_each_other_without_a_bubble(simulator: Simulator) -
     config = simulator.config
     fetch = -(-INSTRUCTION_BYTES // config.axi_bytes)
     for count in range(1, config.array.slabs + 1):
-        for rows in sizes(config):
-            step = max(rows, config.array.load_cycles)
+        for rows, scaled in product(sizes(config), (False, True)):
+            step = max(rows, config.array.load_cycles + scaled)
             if step < 2 * fetch:
                 continue  # the bus brings no instruction as fast as that
-            cycles = sequence(simulator, [(0, count)] * 10, rows)
-            assert cycles == 9 * step + way(config, rows, count), (count, rows)
+            cycles = sequence(simulator, [(0, count)] * 10, rows, scaled=scaled)
+            assert cycles == 9 * step + way(config, rows, count), (count, rows, scaled)
 
 
 def test_the_cut_is_per_instruction(simulator: Simulator) -> None:
