@@ -97,7 +97,7 @@ EXAMPLE: list[tuple[str, Opcode, dict[str, int]]] = [
         Opcode.MATMUL,
         {
             "wait": 1 << Unit.LOAD, "signal": 1 << Unit.DRAIN, "first": 0, "count": 2, "rows": M, "passes": 1,
-            "row_macs": K * N, "last_row_macs": K * N,
+            "shift": PRESETS["tiny"].exact_shift, "row_macs": K * N, "last_row_macs": K * N,
         },
     ),
     (

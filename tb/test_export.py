@@ -22,7 +22,7 @@ from cleave.hdl import share
 SMALL = EngineConfig(
     ArrayConfig(slabs=2, rows=2, columns=2, dot=1),
     moving_depth=4, stationary_depth=4, accumulator_depth=4, parameter_depth=4, axi_data_width=64, bank_columns=1,
-)  # fmt: skip
+).plain()  # fmt: skip
 
 EQUIVALENCE = """
 read_rtlil {name}.il

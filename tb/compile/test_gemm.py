@@ -24,7 +24,7 @@ CONFIGS = {
     "one_slab": EngineConfig(ArrayConfig(slabs=1, rows=6, columns=7, dot=2)),
     "one_column": EngineConfig(ArrayConfig(slabs=5, rows=4, columns=1, dot=1), axi_data_width=256),
     "least": EngineConfig(
-        ArrayConfig(slabs=2, rows=4, columns=6, dot=2), moving_depth=2, stationary_depth=4, accumulator_depth=2,
+        ArrayConfig(slabs=2, rows=4, columns=6, dot=2), moving_depth=2, stationary_depth=5, accumulator_depth=2,
         parameter_depth=3, axi_data_width=64, queue_depth=2, token_bits=2,
     ),
     "two_of_each": EngineConfig(
