@@ -5,6 +5,7 @@
 #   make bench-array bench-sim   utilisation of the array, speed of the simulator
 #   make report-cells            area and delay on standard cells, into docs/area.md; with LIBERTY=FILE into out/
 #   make report-ecp5             clock and size of cells on an ECP5 FPGA, into docs/ecp5.md
+#   make accuracy                errors of every number format, into docs/accuracy.md
 #   make numbers                 measures both and the main job, and writes README.md and docs/results.md
 #   make verilog CONFIG=large    Verilog into out/
 #   make mutate                  deliberate breaks of the design, and the tests that notice each
@@ -17,7 +18,7 @@ BIN := .venv/bin
 READY := .venv/complete
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench-sim bench-array report-cells report-ecp5 mutate numbers verilog docs train lock clean
+.PHONY: help setup run test lint bench-sim bench-array report-cells report-ecp5 accuracy mutate numbers verilog docs train lock clean
 
 help:
 	@sed -n '1,/^[^#]/s/^# \{0,1\}//p' Makefile
@@ -47,6 +48,9 @@ bench-array: $(READY)
 report-cells: $(READY)
 	@mkdir -p out
 	@$(BIN)/python scripts/report_cells.py $(LIBERTY) $(if $(LIBERTY),--page out/area.md)
+
+accuracy: $(READY)
+	@$(BIN)/python scripts/accuracy.py
 
 report-ecp5: $(READY)
 	@$(BIN)/python scripts/report_ecp5.py

@@ -226,7 +226,7 @@ def page(results: list[Errors]) -> str:
     in_all = table(results, {"ours": "ours", "FP32": "fp32"})
     float32 = table([replace(result, format="float32") for result in results], {"FP32": "float32"}).splitlines()[-1]
     return "\n".join([
-        "<!-- Written by scripts/accuracy.py. -->",
+        "<!-- Written by `make accuracy`. -->",
         "# Accuracy",
         "",
         text(

@@ -128,6 +128,7 @@ def results(run: dict[str, Any], array: dict[str, Any], speeds: list[dict[str, A
         "- [area.md](area.md): area and delay of cells, blocks and arrays on standard cells, what splitting costs, what was tried",
         "  and lost (`make report-cells`)",
         "- [ecp5.md](ecp5.md): clock and size of arrays on an ECP5 FPGA (`make report-ecp5`)",
+        "- [accuracy.md](accuracy.md): errors of every number format on random and real data (`make accuracy`)",
         "- [mutations.md](mutations.md): deliberate breaks, and the tests that notice them (`make mutate`)",
         "",
     ])
