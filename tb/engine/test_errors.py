@@ -232,7 +232,7 @@ def test_restart_while_a_tile_is_written(long_tiles: Simulator) -> None:
     assert simulator.run(*place(simulator.memory, program, PROGRAM), max_cycles=LIMIT).status == Status.DONE
     row, tile = simulator.memory[:96].view(np.int8).astype(int), simulator.memory[100:292].view(np.int8).reshape(96, 2)
     expected = row @ tile
-    resident = [matmul(count=2, signal=DRAIN), drain(slab=1, columns=2, memory=1000, wait=slab_bit(1))]
+    resident = [programs.matmul(count=2, signal=DRAIN), drain(slab=1, columns=2, memory=1000, wait=slab_bit(1))]
     window = place(simulator.memory, resident, PROGRAM)
     for delay in range(150):
         simulator.memory[1000:1008] = 0
@@ -248,6 +248,6 @@ def test_restart_while_a_tile_is_written(long_tiles: Simulator) -> None:
 
 
 def test_the_watchdog_lets_the_array_work(long_tiles: Simulator) -> None:
-    program = [matmul(passes=100, accumulate_rest=1)]
+    program = [programs.matmul(passes=100, accumulate_rest=1)]
     counters = long_tiles.run(*place(long_tiles.memory, program, PROGRAM), watchdog=200, max_cycles=LIMIT).counters
     assert counters[Counter.ARRAY_CYCLES] > 4000
