@@ -237,8 +237,8 @@ Copies `rows` rows of `row_bytes` bytes, `stride` apart, from memory into banks.
 
 Only engines with `block_scales` have the rest:
 
-- **Elements**: codes lie one to a byte, in its lowest bits, and are decoded on their way into the banks, to integers in units of
-  their format's least step.
+- **Elements**: codes lie one to a byte, in its lowest bits, and are decoded on their way into the banks: INT8 to themselves, INT4,
+  E2M1 and E2M3 to sixteen times their value, which is always an INT8 integer.
 - **Moving scales**: one memory row is the row's anchor and then the scales of its segments, all of them E8M0 codes, one byte each;
   segment j's goes to the slabs in `slabs << j`. Kept is the distance, anchor - scale.
 - **Stationary scales**: the first memory row is the columns' anchors, row 1 + j the scales of the tile j slabs further south, one

@@ -244,7 +244,7 @@ class Engine:
         """
         _check_operand("a", a)
         _check_operand("b", b)
-        _check_options(partition, relu)
+        _check_options(partition, relu=relu)
         if a.shape[1] != b.shape[0]:
             raise ValueError(f"a's columns must equal b's rows (K), not {a.shape[1]} and {b.shape[0]}")
         (m, k), n = a.shape, b.shape[1]
@@ -258,7 +258,7 @@ class Engine:
         a: ArrayLike,
         b: ArrayLike,
         *,
-        format: str = "mxint8",  # noqa: A002  the word that users know
+        format: str | None = None,  # noqa: A002  the word that users know
         precision: int | None = None,
         result: str = "fp32",
         rounding: str = "nearest_even",
@@ -277,7 +277,7 @@ class Engine:
         a, b
             Matrices of numbers that float64 holds. Infinities and NaNs make a block NaN, and so every result that it has part in.
         format
-            What both are quantised to along K, or "MOVING:STATIONARY": int8, int4, mxint8, mxfp6, mxfp4.
+            What both are quantised to along K, or "MOVING:STATIONARY": int8, int4, mxint8 (the default), mxfp6, mxfp4.
         precision
             16 or 24 bits in place of a format: INT8 slices of numbers under one exponent per row of `a` and column of `b`.
         result
@@ -307,10 +307,10 @@ class Engine:
         EngineError
             If the engine stops with an error.
         """
-        _check_options(partition, relu)
+        _check_options(partition, relu=relu, saturate=saturate)
         scaled, bound = prepare(
-            a, b, self.config, format=None if precision is not None else format, precision=precision, rule=scale_rule, seed=seed
-        )
+            a, b, self.config, format=format, precision=precision, rule=scale_rule, seed=seed
+        )  # fmt: skip
         target, mode = named(result, "result", RESULTS), named(rounding, "rounding", ROUNDINGS)
         scaling = Scaling(
             scaled.elements, scaled.row_scales is not None, scaled.shift, scaled.widths, target, mode, bool(saturate)
@@ -349,11 +349,12 @@ def _check_operand(name: str, value: object) -> None:
         raise ValueError(f"{name} must have at least 1 row and 1 column, not shape {value.shape}")
 
 
-def _check_options(partition: object, relu: object) -> None:
+def _check_options(partition: object, **switches: object) -> None:
     if partition is not None and (isinstance(partition, bool) or not isinstance(partition, int | np.integer)):
         raise TypeError(f"partition must be a number of slabs, not {partition!r}")
-    if not isinstance(relu, bool | np.bool_):
-        raise TypeError(f"relu must be True or False, not {relu!r}")
+    for name, switch in switches.items():
+        if not isinstance(switch, bool | np.bool_):
+            raise TypeError(f"{name} must be True or False, not {switch!r}")
 
 
 def _records(n: int, bias: ArrayLike | None, scale: ArrayLike | None) -> NDArray[np.void] | None:

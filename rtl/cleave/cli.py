@@ -275,7 +275,7 @@ def float_options(format: str | None, precision: str | None) -> dict[str, Any]: 
     BadInputError
         If both are given, or there is no such format or precision.
     """
-    from .numerics.formats import parse_operands  # noqa: PLC0415
+    from .compile.floats import parse_format  # noqa: PLC0415
     from .numerics.slices import PRECISIONS  # noqa: PLC0415
 
     if format is not None and precision is not None:
@@ -286,7 +286,7 @@ def float_options(format: str | None, precision: str | None) -> dict[str, Any]: 
     if name is None:
         return {}
     try:
-        parse_operands(name)
+        parse_format(name)
     except ValueError as error:
         of_precision = f"precision must be {', '.join(map(str, PRECISIONS))} or a format, and a " if precision else ""
         raise BadInputError(of_precision + str(error)) from error

@@ -114,9 +114,9 @@ def decode(codes: NDArray[np.uint8], element: int) -> NDArray[np.uint8]:
     """Decode elements, to two's complement."""
     values = (
         codes.view(np.int8),
-        (codes & 0xF).view(ml_dtypes.int4),
-        (codes & 0xF).view(ml_dtypes.float4_e2m1fn).astype(np.float32) * 2,
-        (codes & 0x3F).view(ml_dtypes.float6_e2m3fn).astype(np.float32) * 8,
+        (codes & 0xF).view(ml_dtypes.int4).astype(np.float32) * 16,
+        (codes & 0xF).view(ml_dtypes.float4_e2m1fn).astype(np.float32) * 16,
+        (codes & 0x3F).view(ml_dtypes.float6_e2m3fn).astype(np.float32) * 16,
     )[element]
     return values.astype(np.int8).view(np.uint8)
 

@@ -145,7 +145,7 @@ def test_load_scales() -> None:
 def test_load_elements() -> None:
     built = machine()
     built.memory[100:104] = 0b1111, 0b0111, 0b1000, 0b0001
-    for element, values in enumerate([(15, 7, 8, 1), (-1, 7, -8, 1), (-12, 12, 0, 1), (15, 7, 8, 1)]):
+    for element, values in enumerate([(15, 7, 8, 1), (-16, 112, -128, 16), (-96, 96, 0, 8), (30, 14, 16, 2)]):
         run(built, load(row_bytes=4, memory=100, element=element))
         assert built.moving[0, 0].tolist() == list(values)
 

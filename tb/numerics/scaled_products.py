@@ -14,22 +14,27 @@ from tb.numerics.references import decode, rounded
 
 @dataclass(frozen=True)
 class Made:
-    """What an operand is made of: `unit` is the exponent of its least step under scale 1, `magnitude` its largest in such units."""
+    """What an operand is made of.
+
+    `unit` is the exponent of its least step under scale 1, `magnitude` its largest in such units, `times` what the array has in
+    place of one such unit.
+    """
 
     element: Format
     unit: int
     largest: float
     emax: int
     magnitude: int
+    times: int
     block: int | None
 
 
 OPERANDS = {
-    "int8": Made(INT8, 0, 127, 6, 128, None),
-    "int4": Made(INT4, 0, 7, 2, 8, None),
-    "mxint8": Made(INT8, -6, 127 / 64, 0, 128, 32),
-    "mxfp6": Made(E2M3, -3, 7.5, 2, 60, 32),
-    "mxfp4": Made(E2M1, -1, 6.0, 2, 12, 32),
+    "int8": Made(INT8, 0, 127, 6, 128, 1, None),
+    "int4": Made(INT4, 0, 7, 2, 8, 16, None),
+    "mxint8": Made(INT8, -6, 127 / 64, 0, 128, 1, 32),
+    "mxfp6": Made(E2M3, -3, 7.5, 2, 60, 2, 32),
+    "mxfp4": Made(E2M1, -1, 6.0, 2, 12, 8, 32),
 }
 
 
@@ -114,14 +119,15 @@ def sums(a: Blocks, b: Blocks, rows: int, accumulator_bits: int = 48) -> Sums:
         for i in range(start, stop, rows)
     ]
     row, column = a.exponents.max(1), b.exponents.max(1)
-    sum_bits = 16 + (rows - 1).bit_length()
+    unused = (a.made.times * b.made.times).bit_length() - 1  # bits of a slab's sum below a unit of its dot product
+    most = accumulator_bits - 16 - (rows - 1).bit_length() + unused
     fractions = []
     for integers, exponents, anchor in zip(b.integers, b.exponents, column, strict=True):
         bound = sum(
             (Fraction(abs(int(i))) / 2 ** int(anchor - e) for i, e in zip(integers, exponents, strict=True)), Fraction()
         )
         room = (1 << accumulator_bits - 1) - len(pieces)
-        fits = (f for f in range(accumulator_bits - sum_bits, -1, -1) if bound * a.made.magnitude * 2**f < room)
+        fits = (f for f in range(most, -1, -1) if bound * a.made.magnitude * 2**f < room)
         fractions.append(next(fits))
     total = np.zeros((len(row), len(column)), object)
     for piece in pieces:

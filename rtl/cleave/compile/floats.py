@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..config import EngineConfig
-from ..numerics.formats import E8M0, FP16, FP32, TARGETS, Format, parse_operands
+from ..numerics.formats import E8M0, FP16, FP32, OPERANDS, TARGETS, Format, Operand, parse_operands
 from ..numerics.quantise import ScaleRule, quantise
 from ..numerics.rounding import Rounding
 from ..numerics.slices import PRECISIONS, error_bound, split
 from .scaled import ScaledGemm, from_quantised, from_slices
 
-__all__ = ["NUMPY_DTYPES", "RESULTS", "ROUNDINGS", "named", "prepare"]
+__all__ = ["NUMPY_DTYPES", "RESULTS", "ROUNDINGS", "named", "parse_format", "prepare"]
 
 RESULTS = {target.name.lower(): target for target in TARGETS}
 """Formats of results by name."""
@@ -29,7 +29,7 @@ NUMPY_DTYPES: dict[Format, type[np.floating]] = {FP32: np.float32, FP16: np.floa
 Choice = TypeVar("Choice")
 
 
-def named(name: str, what: str, choices: Mapping[str, Choice]) -> Choice:
+def named(name: object, what: str, choices: Mapping[str, Choice]) -> Choice:
     """Find a choice by its name.
 
     Raises
@@ -37,9 +37,22 @@ def named(name: str, what: str, choices: Mapping[str, Choice]) -> Choice:
     ValueError
         If there is none; the message names all.
     """
-    if name not in choices:
+    if not isinstance(name, str) or name not in choices:
         raise ValueError(f"{what} must be one of {', '.join(choices)}, not {name!r}")
     return choices[name]
+
+
+def parse_format(text: object) -> tuple[Operand, Operand]:
+    """Give the formats that "MOVING:STATIONARY" or one name for both means, of those whose scales a seam can shift by.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no text, or there is no such format.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"format must be a name, not {text!r}")
+    return parse_operands(text, {name: operand for name, operand in OPERANDS.items() if operand.scale is E8M0})
 
 
 def prepare(
@@ -47,9 +60,9 @@ def prepare(
     b: ArrayLike,
     config: EngineConfig,
     *,
-    format: str | None = None,  # noqa: A002
-    precision: int | None = None,
-    rule: str = "floor",
+    format: object = None,  # noqa: A002
+    precision: object = None,
+    rule: object = "floor",
     seed: int = 0,
 ) -> tuple[ScaledGemm, Callable[[NDArray], float | None] | None]:
     """Quantise, or split into slices, a product's operands.
@@ -69,16 +82,15 @@ def prepare(
     if left.shape[1] != right.shape[0]:
         raise ValueError(f"a's columns must equal b's rows (K), not {left.shape[1]} and {right.shape[0]}")
     if precision is None:
-        moving, stationary = parse_operands(format or "")
-        for operand in (moving, stationary):
-            if operand.scale is not E8M0:
-                raise ValueError(f"format must have scales that are powers of two, which a seam can shift by, not {operand.name}'s")
+        moving, stationary = parse_format("mxint8" if format is None else format)
         scale_rule = named(rule, "scale_rule", SCALE_RULES)
         operands = quantise(left, moving, 1, scale_rule), quantise(right, stationary, 0, scale_rule)
         return from_quantised(*operands, config, seed=seed), None
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(map(str, PRECISIONS))}, not {precision}")
-    count = PRECISIONS[precision]
+    if format is not None:
+        raise ValueError(f"format and precision must not be given together, as {format!r} and {precision!r} are")
+    if not isinstance(precision, int | np.integer) or precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(map(str, PRECISIONS))}, not {precision!r}")
+    count = PRECISIONS[int(precision)]
     slices = split(left, count, 1), split(right, count, 0)
     with np.errstate(over="ignore"):
         units = np.ldexp(error_bound(count, left.shape[1]), slices[0].exponents[:, None] + slices[1].exponents)

@@ -90,7 +90,7 @@ def from_quantised(moving: Quantised, stationary: Quantised, config: EngineConfi
         (ELEMENTS.index(moving.operand.element), ELEMENTS.index(stationary.operand.element)),
         _scales(row, moving.scales[:, blocks[0]].astype(int), axis=1) if scaled else None,
         _scales(column, stationary.scales[blocks[1]].astype(int), 0, below.max() - below) if scaled else None,
-        config.exact_shift - int(below.max()),
+        config.exact_shift + moving.operand.element.alignment + stationary.operand.element.alignment - int(below.max()),
         _records(row, np.any(moving.poisoned, 1), (seed, 0)),
         _records(column + steps - below, np.any(stationary.poisoned, 0), (seed, 1)),
         tuple(stop - start for start, stop in edges),

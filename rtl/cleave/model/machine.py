@@ -228,9 +228,9 @@ def _distances(anchors: NDArray[np.uint8], scales: NDArray[np.uint8]) -> NDArray
 
 
 def _decoded(codes: NDArray[np.uint8], element: int) -> NDArray[np.int8]:
-    """Give the integers of elements, one code in the lowest bits of each byte."""
+    """Give the integers of elements as the array has them, of codes in the lowest bits of each byte."""
     target = ELEMENTS[element]
-    return target.integers[codes & (1 << target.bits) - 1].astype(np.int8)
+    return (target.integers[codes & (1 << target.bits) - 1] << target.alignment).astype(np.int8)
 
 
 def _wrapped(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:

@@ -95,7 +95,10 @@ def fraction_bits(
     room = 2.0 ** (accumulator_bits - 1) - dots
     # Rounded up: a sum of floats may be too small by a few units in the last place, and frexp gives bound < 2**exponent.
     exponent = np.frexp(bound * (1 + 2.0**-32) / room)[1]
-    above = accumulator_bits - (sum_bits or product_bits(moving, stationary.operand, terms))
+    if sum_bits is None:
+        above = accumulator_bits - product_bits(moving, stationary.operand, terms)
+    else:
+        above = accumulator_bits - sum_bits + moving.element.alignment + stationary.operand.element.alignment
     return np.minimum(-exponent, above).astype(np.int64)
 
 
@@ -117,7 +120,8 @@ def accumulate(
     terms
         Most products that are added before they are shifted: the rows of a slab. By default a whole block.
     sum_bits
-        Width of a slab's sum, for whatever formats it was built; as few bits as hold the dot products by default.
+        Width of the sum of a slab that is built for INT8, which decoded elements are shifted left for by their `alignment`; by
+        default as few bits as hold the dot products.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Element codes to integers, at the array's edge."""
+"""Element codes to integers, on their way into the operand banks."""
 
-from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Value, signed
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,11 +10,12 @@ __all__ = ["ElementDecoder"]
 
 
 class ElementDecoder(wiring.Component):
-    """Decode one element code to a signed integer in units of its format's step.
+    """Decode one element code to a signed integer that uses all 8 bits.
 
-        decoded = value(code) / 2**ELEMENTS[element].step_exponent
+        decoded = value(code) * 2**(alignment - step_exponent), those of ELEMENTS[element]
 
-    Exact for every code; a negative zero becomes 0. Combinational.
+    Exact for every code; a negative zero becomes 0. Combinational. Float elements have the same exponents, so that the narrower
+    ones are the widest with zeros below their mantissa.
 
     Members
     -------
@@ -32,11 +33,20 @@ class ElementDecoder(wiring.Component):
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
+        widest = max((element for element in ELEMENTS if element.kind is Kind.FLOAT), key=lambda element: element.bits)
+        wide, decoded = Signal(widest.bits), Signal(widest.decoded_bits)
+        m.d.comb += decoded.eq(_float(widest, wide))
         with m.Switch(self.element):
             for number, element in enumerate(ELEMENTS):
                 with m.Case(number):
                     code = self.code[: element.bits]
-                    m.d.comb += self.decoded.eq(code.as_signed() if element.kind is Kind.INTEGER else _float(element, code))
+                    if element.kind is Kind.INTEGER:
+                        m.d.comb += self.decoded.eq(Cat(Const(0, element.alignment), code))
+                    else:
+                        m.d.comb += [
+                            wide.eq(Cat(Const(0, widest.bits - element.bits), code)),
+                            self.decoded.eq(Cat(Const(0, widest.alignment), decoded)),
+                        ]
         return m
 
 

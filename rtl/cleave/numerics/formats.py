@@ -9,12 +9,15 @@ Sources: IEEE 754-2019 (FP32, FP16); OCP 8-bit Floating Point Specification 1.0 
 Specification 1.0 (E2M1, E2M3, MXINT8, E8M0, blocks of 32); NVFP4 as in NVIDIA's cuDNN and PTX documentation.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..config import OPERAND_BITS
 
 __all__ = [
     "Kind", "Specials", "Format", "FP32", "BF16", "FP16", "E4M3", "E5M2", "INT8", "INT4", "E2M1", "E2M3", "E8M0", "ELEMENTS",
@@ -117,6 +120,15 @@ class Format:
         """Bits of a signed integer that holds every number in units of the step."""
         significand, exponent = self._significand(self.largest_code)
         return (significand << exponent - self.step_exponent).bit_length() + 1
+
+    @property
+    def alignment(self) -> int:
+        """Bits that the array shifts a decoded element left by, so that the largest use all 8 bits of an operand.
+
+        Dot products then use all bits of a slab's sum, below which an accumulator has the others: INT4, E2M1 and E2M3 are all
+        sixteen times their value.
+        """
+        return OPERAND_BITS - self.decoded_bits
 
     @cached_property
     def integers(self) -> NDArray[np.int64]:
@@ -223,7 +235,7 @@ OPERANDS = {
 """Operand formats by name."""
 
 
-def parse_operands(text: str) -> tuple[Operand, Operand]:
+def parse_operands(text: str, operands: Mapping[str, Operand] = OPERANDS) -> tuple[Operand, Operand]:
     """Give the moving and the stationary operand's format of "MOVING:STATIONARY", or of one name for both.
 
     Raises
@@ -232,9 +244,9 @@ def parse_operands(text: str) -> tuple[Operand, Operand]:
         If a name is unknown, or there are more than two.
     """
     names = text.lower().split(":")
-    if len(names) > 2 or not all(name in OPERANDS for name in names):
-        raise ValueError(f"format must be one of {', '.join(OPERANDS)}, or two of them as MOVING:STATIONARY, not {text!r}")
-    return OPERANDS[names[0]], OPERANDS[names[-1]]
+    if len(names) > 2 or not all(name in operands for name in names):
+        raise ValueError(f"format must be one of {', '.join(operands)}, or two of them as MOVING:STATIONARY, not {text!r}")
+    return operands[names[0]], operands[names[-1]]
 
 
 def product_bits(moving: Operand, stationary: Operand, terms: int = 1) -> int:
