@@ -225,8 +225,12 @@ def report() -> None:
     help="Liberty file, .lib or .lib.gz; several are one library.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with units in the key names.")
+@click.option(
+    "--block-scales/--no-block-scales", default=False, show_default=True,
+    help="An engine with element formats and block scales, or for INT8 only.",
+)  # fmt: skip
 @functools.partial(array_options, cell="gates")
-def area(config: "EngineConfig", *, liberty: tuple[Path, ...], as_json: bool) -> None:
+def area(config: "EngineConfig", *, liberty: tuple[Path, ...], as_json: bool, block_scales: bool) -> None:
     """Synthesise cells, blocks and the array, split and monolithic, on a standard-cell library."""
     from .report.area import Workers, area_report  # noqa: PLC0415
     from .report.liberty import LibraryError, open_library  # noqa: PLC0415
@@ -234,9 +238,12 @@ def area(config: "EngineConfig", *, liberty: tuple[Path, ...], as_json: bool) ->
 
     if config.array.cell == "ecp5":
         raise BadInputError("cell must be one of gates, portable, textbook on standard cells, not 'ecp5'")
+    if block_scales and not config.block_scales:
+        raise BadInputError("--block-scales must be given with a configuration whose block_scales is true")
+    engine = config if block_scales else config.plain()
     try:
         with working(f"{config.name}: synthesising"), open_library(*liberty) as library, Workers() as workers:
-            values = area_report(config, library, workers)
+            values = area_report(engine, library, workers)
     except (LibraryError, SynthesisError) as error:
         raise BadInputError(str(error)) from error
     if as_json:

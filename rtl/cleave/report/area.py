@@ -103,6 +103,8 @@ def array_report(config: EngineConfig, library: Library, workers: Workers) -> di
     return {
         "config": config.name,
         "cell": config.array.cell,
+        "block_scales": config.block_scales,
+        "accumulator_bits": config.accumulator_bits,
         "macs": config.array.macs,
         "logic_um2": split.logic_um2,
         "split_over_monolithic": split.logic_um2 / arrays["monolithic"].logic_um2,
