@@ -249,10 +249,10 @@ def page(results: list[Errors]) -> str:
         "",
         "## Of the sums alone",
         "",
-        text("Against float64 of the quantised operands: what accumulators drop, slices leave out, and the last rounding loses."),
+        text("Against float64 of the quantised operands: what accumulators drop, and the last rounding loses."),
         table(results, {"ours": "our_sums", "FP32": "fp32_sums"}),
         verdict([result for result in results if result.within_bound is None], "of the formats with scales"),
-        verdict([result for result in results if result.within_bound is not None], "of slices, which leave products out"),
+        verdict([result for result in results if result.within_bound is not None], "of slices"),
         text(f"`error_bound` of slices held in {sum(bounded)} of {len(bounded)} products."),
     ])
 

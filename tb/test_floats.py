@@ -216,6 +216,11 @@ def test_stochastic_rounding(tiny: Engine) -> None:
         same(again, found[7])
 
 
+def widths(engine: Engine) -> tuple[int, int, int]:
+    """What a product depends on of an engine: width of accumulators, rows of a slab, width of its sum."""
+    return engine.config.accumulator_bits, engine.config.array.rows, engine.config.array.sum_bits
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_slices(engine: Engine, precision: int, rng: np.random.Generator) -> None:
     """Slices give exactly what `numerics.slices` says, rounded once, at every partition."""
@@ -223,14 +228,14 @@ def test_slices(engine: Engine, precision: int, rng: np.random.Generator) -> Non
     for shape in SHAPES:
         for kind in ("gaussian", "tails", "anywhere"):
             a, b = operands(rng, kind, *shape)
-            held = multiply(split(a, count, 1), split(b, count, 0))
+            held = multiply(split(a, count, 1), split(b, count, 0), *widths(engine))
             assert np.abs(held.integers).max() < 2**53
             with np.errstate(over="ignore"):
                 wanted = np.ldexp(held.integers.astype(float), held.exponents).astype(np.float32)
             for partition in range(1, engine.config.array.slabs + 1):
                 found, stats = engine.matmul_float(a, b, precision=precision, partition=partition)
                 same(found, wanted)
-                assert stats.useful_macs == np.prod(shape) * count * (count + 1) // 2
+                assert stats.useful_macs == np.prod(shape) * count**2
             if np.isfinite(found).all():
                 assert stats.error_bound is not None
                 assert np.abs(exact(a) @ exact(b) - exact(found)).max() <= stats.error_bound
@@ -241,7 +246,7 @@ def test_beyond_the_range(engine: Engine) -> None:
     values = np.array([1e300, -1e300, 1e-300, 5e-324, 1.0, 0.0])
     a, b = np.stack([values, -values / 3], 1), np.stack([values, values])
     for precision, count in PRECISIONS.items():
-        held = multiply(split(a, count, 1), split(b, count, 0))
+        held = multiply(split(a, count, 1), split(b, count, 0), *widths(engine))
         with np.errstate(over="ignore"):
             wanted = np.ldexp(held.integers.astype(float), held.exponents).astype(np.float32)
         found, stats = engine.matmul_float(a, b, precision=precision)
@@ -408,8 +413,8 @@ def test_engines_that_cannot() -> None:
     ):
         engine.matmul_float(A, B)
     with Engine(replace(PRESETS["tiny"], accumulator_bits=32), backend="model") as engine:
-        with pytest.raises(ValueError, match="accumulator_bits must be at least 34 for K = 3 in 3 slices, not 32"):
-            engine.matmul_float(A, B, precision=24)
+        product, stats = engine.matmul_float(A, B, precision=24)
+        assert stats.error_bound is not None and np.abs(product - np.asarray(A) @ np.asarray(B)).max() <= stats.error_bound
         with pytest.raises(ValueError, match=r"accumulator_bits must be at least 34 for .* int8:int8, not 32"):
             engine.matmul_float(np.ones((1, 2**17)), np.ones((2**17, 1)), format="int8")
 

@@ -92,8 +92,11 @@ def prepare(
         raise ValueError(f"precision must be one of {', '.join(map(str, PRECISIONS))}, not {precision!r}")
     count = PRECISIONS[int(precision)]
     slices = split(left, count, 1), split(right, count, 0)
+    gemm = from_slices(*slices, config, seed=seed)
     with np.errstate(over="ignore"):
         units = np.ldexp(error_bound(count, left.shape[1]), slices[0].exponents[:, None] + slices[1].exponents)
+        exponents = gemm.rows["exponent"][:, None].astype(np.int64) + gemm.columns["exponent"]
+        units += len(gemm.widths) * np.ldexp(1.0, exponents)  # what accumulators may drop
 
     def bound(product: NDArray) -> float | None:
         if product.dtype.kind != "f":
@@ -103,7 +106,7 @@ def prepare(
         steps = np.spacing(np.where(overflow, 0, magnitudes)).astype(np.float64)
         return float(np.where(overflow, np.inf, units + steps).max())
 
-    return from_slices(*slices, config, seed=seed), bound
+    return gemm, bound
 
 
 def _check_seed(seed: object) -> None:

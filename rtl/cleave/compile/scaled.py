@@ -16,16 +16,13 @@ from numpy.typing import NDArray
 from ..config import EngineConfig
 from ..numerics.accumulate import anchors, fraction_bits, pieces
 from ..numerics.drain import ROUND_RECORD
-from ..numerics.formats import E8M0, ELEMENTS, INT8
+from ..numerics.formats import E8M0, ELEMENTS
 from ..numerics.quantise import Quantised
-from ..numerics.slices import SLICE_BITS, Sliced, accumulator_bits, passes
+from ..numerics.slices import FIRST, Sliced, blocks
 
 __all__ = ["Scales", "ScaledGemm", "from_quantised", "from_slices"]
 
 NAN = E8M0.nan_code or 0
-
-UNIT_EXPONENT = 14
-"""How far the unit of a product of two first slices is below the product of the exponents of row and column."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,41 +95,17 @@ def from_quantised(moving: Quantised, stationary: Quantised, config: EngineConfi
 
 
 def from_slices(moving: Sliced, stationary: Sliced, config: EngineConfig, *, seed: int = 0) -> ScaledGemm:
-    """Prepare operands in slices for an engine; the product is exactly that of `numerics.slices.multiply`.
+    """Prepare operands in slices for an engine, of which `numerics.slices.multiply` says what it computes.
 
     Raises
     ------
     ValueError
         If the operands do not fit each other, or the accumulators are too narrow for K.
     """
-    (count, _, length), others = moving.slices.shape, stationary.slices.shape
-    if (count, length) != others[:2]:
-        raise ValueError(f"operands must be [slice, row, K] and [slice, K, column], not {moving.slices.shape} and {others}")
-    array, steps = config.array, passes(count)
-    lowest = SLICE_BITS * (count - 1)
-    fraction = min(config.exact_shift, config.accumulator_bits - accumulator_bits(count, length) + lowest)
-    if fraction < lowest:
-        needed = config.accumulator_bits + lowest - fraction
-        rule = f"accumulator_bits must be at least {needed} for K = {length} in {count} slices"
-        raise ValueError(f"{rule}, not {config.accumulator_bits}")
-    edges = [(start, min(start + array.rows, length)) for start in range(0, length, array.rows)]
-    moving_codes = [_spread(moving.slices[step.moving].view(np.uint8), edges, array.rows, axis=1) for step in steps]
-    stationary_codes = [
-        _spread(stationary.slices[step.stationary].view(np.uint8), edges, array.rows, axis=0) for step in steps
-    ]
-    distances = [np.repeat([SLICE_BITS * step[side] for step in steps], len(edges)) for side in (0, 1)]
-    anchor, (m, n) = np.zeros(1, np.int64), (moving.slices.shape[1], others[2])
-    return ScaledGemm(
-        np.concatenate(moving_codes, axis=1),
-        np.concatenate(stationary_codes, axis=0),
-        (ELEMENTS.index(INT8), ELEMENTS.index(INT8)),
-        _scales(anchor.repeat(m), np.tile(E8M0.bias - distances[0], (m, 1)), axis=1),
-        _scales(anchor.repeat(n), np.tile(E8M0.bias - distances[1], (n, 1)).T, axis=0),
-        config.exact_shift - fraction,
-        _records(moving.exponents, np.zeros(m, bool), (seed, 0)),
-        _records(stationary.exponents - UNIT_EXPONENT - fraction, np.zeros(n, bool), (seed, 1)),
-        tuple(stop - start for start, stop in edges) * len(steps),
-    )
+    gemm = from_quantised(*blocks(moving, stationary), config, seed=seed)
+    gemm.rows["exponent"] += (moving.exponents + FIRST).astype(np.int16)
+    gemm.columns["exponent"] += (stationary.exponents + FIRST).astype(np.int16)
+    return gemm
 
 
 def _spread(codes: NDArray[np.uint8], edges: list[tuple[int, int]], rows: int, *, axis: int) -> NDArray[np.uint8]:
