@@ -8,7 +8,7 @@ files are given. Status 1 if a goal is missed, 2 if there is no library.
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ ROOT = Path(__file__).parents[1]
 PDK = ROOT.parent / "shared/pdk"
 LIBRARIES = {"sky130hd": "sky130hd_tt.lib.gz", "SG13G2": "sg13g2_typ_*.lib.gz", "ASAP7": "asap7sc7p5t_*_TT_*.lib.gz"}
 """Libraries and their files in PDK."""
+
+SCALED = " with block scales"
+"""What the name of a shape ends in where its engine has them."""
 
 
 def libraries(liberty: list[Path]) -> dict[str, list[Path]]:
@@ -175,39 +178,39 @@ def summary(reports: Mapping[str, Mapping[str, Any]]) -> Table:
     return Table(head, rows, words=2)
 
 
-def scaled(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Say what block scales cost against a monolithic array without them."""
-    lines = []
+def pairs(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Give library, shape, and the arrays for INT8 only and with block scales, of every shape that was measured as both."""
     for name, report in reports.items():
         arrays = report["arrays"]
         for shape in arrays:
-            plain = arrays.get(shape.removesuffix(" with block scales"))
-            if plain is not None and plain is not arrays[shape]:
-                ratio = arrays[shape]["logic_um2"] / plain["arrays"]["monolithic"]["logic_um2"]
-                lines.append(f"On {name}, {shape} is {ratio:.3f} of a monolithic array without.")
-    return [f"{line}\n" for line in lines]
+            if shape + SCALED in arrays:
+                yield name, shape, arrays[shape], arrays[shape + SCALED]
+
+
+def scaled(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say what block scales cost against a monolithic array without them."""
+    lines = []
+    for name, shape, plain, with_scales in pairs(reports):
+        ratio = with_scales["logic_um2"] / plain["arrays"]["monolithic"]["logic_um2"]
+        lines.append(f"On {name}, {shape}{SCALED} is {ratio:.3f} of a monolithic array without.\n")
+    return lines
 
 
 def scales(reports: Mapping[str, Mapping[str, Any]]) -> Table:
     """Tabulate what an engine has more with block scales than without."""
     head = ("library", "array", "part", "um2 per column, INT8 only", "with scales", "share of the array", "more")
     found = []
-    for name, report in reports.items():
-        arrays = report["arrays"]
-        for shape in arrays:
-            plain, with_scales = arrays.get(shape.removesuffix(" with block scales")), arrays[shape]
-            if plain is None or plain is with_scales:
-                continue
-            columns, whole = ARRAYS[shape].array.columns, with_scales["logic_um2"]
-            for group, part in [("split", "seams"), ("split", "ports"), ("split", "control"), ("", "load"), ("", "drain")]:
-                before, after = (
-                    (array["parts"][group] if group else array["engine_parts"]["split"])[f"{part}_um2"]
-                    for array in (plain, with_scales)
-                )
-                found.append((
-                    name, shape.removesuffix(" with block scales"), part, number(before / columns), number(after / columns),
-                    f"{100 * after / whole:.1f} %", f"{100 * (after - before) / whole:.1f} %",
-                ))  # fmt: skip
+    for name, shape, plain, with_scales in pairs(reports):
+        columns, whole = ARRAYS[shape].array.columns, with_scales["logic_um2"]
+        for group, part in [("split", "seams"), ("split", "ports"), ("split", "control"), ("", "load"), ("", "drain")]:
+            before, after = (
+                (array["parts"][group] if group else array["engine_parts"]["split"])[f"{part}_um2"]
+                for array in (plain, with_scales)
+            )
+            found.append((
+                name, shape, part, number(before / columns), number(after / columns),
+                f"{100 * after / whole:.1f} %", f"{100 * (after - before) / whole:.1f} %",
+            ))  # fmt: skip
     return Table(head, found, words=3)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .compile.floats import NUMPY_DTYPES, RESULTS, ROUNDINGS, named, prepare
 from .compile.gemm import compile_gemm
 from .compile.scaled import ScaledGemm
-from .compile.tiling import Problem, Scaling
+from .compile.tiling import Problem, Scaling, dimensions
 from .config import ArrayConfig, EngineConfig, load_config
 from .engine.isa import INSTRUCTION_BYTES, Counter
 from .errors import EngineError
@@ -242,12 +242,10 @@ class Engine:
         EngineError
             If the engine stops with an error.
         """
-        _check_operand("a", a)
-        _check_operand("b", b)
+        _check_type("a", a)
+        _check_type("b", b)
+        m, k, n = dimensions(a, b)
         _check_options(partition, relu=relu)
-        if a.shape[1] != b.shape[0]:
-            raise ValueError(f"a's columns must equal b's rows (K), not {a.shape[1]} and {b.shape[0]}")
-        (m, k), n = a.shape, b.shape[1]
         records = _records(n, bias, scale)
         if relu and records is None:
             raise ValueError("relu must be given with scale: an int32 result is left as it is")
@@ -315,7 +313,7 @@ class Engine:
         scaling = Scaling(
             scaled.elements, scaled.row_scales is not None, scaled.shift, scaled.widths, target, mode, bool(saturate)
         )  # fmt: skip
-        (m, k), n = scaled.moving.shape, scaled.stationary.shape[1]
+        m, k, n = dimensions(scaled.moving, scaled.stationary)
         problem = Problem(m, k, n, relu=relu, scaling=scaling)
         codes, stats = self._multiply(problem, partition, scaled.moving, scaled.stationary, scaled.columns, scaled)
         product = codes.view(NUMPY_DTYPES[target]) if target in NUMPY_DTYPES else codes
@@ -339,14 +337,10 @@ class Engine:
         return gemm.layout.unpack_result(self.memory), stats
 
 
-def _check_operand(name: str, value: object) -> None:
+def _check_type(name: str, value: object) -> None:
     if not isinstance(value, np.ndarray) or value.dtype != np.int8:
         kind = f"{value.dtype} array" if isinstance(value, np.ndarray) else type(value).__name__
         raise TypeError(f"{name} must be an int8 array, not {kind}")
-    if value.ndim != 2:
-        raise ValueError(f"{name} must have 2 dimensions, not {value.ndim}")
-    if 0 in value.shape:
-        raise ValueError(f"{name} must have at least 1 row and 1 column, not shape {value.shape}")
 
 
 def _check_options(partition: object, **switches: object) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from .config import MAX_CONTRACTION, OPERAND_BITS, RESULT_BITS, EngineConfig
+from .config import ACCUMULATOR_BITS, MAX_CONTRACTION, OPERAND_BITS, EngineConfig
 
 
 def derived(config: EngineConfig) -> dict[str, str | int]:
@@ -26,7 +26,7 @@ def derived(config: EngineConfig) -> dict[str, str | int]:
         "scratchpad_bytes": sum(scratchpad.values()),
         "operand_bits": OPERAND_BITS,
         "partial_sum_bits": array.sum_bits,
-        "raw_result_bits": RESULT_BITS,
+        "raw_result_bits": ACCUMULATOR_BITS,
         "axi_bytes_per_cycle": config.axi_bytes,
         "drain_accumulators_per_cycle": config.drain_lanes,
         "shortest_pass_cycles": array.load_cycles,

@@ -12,6 +12,7 @@ from ..numerics.quantise import ScaleRule, quantise
 from ..numerics.rounding import Rounding
 from ..numerics.slices import PRECISIONS, error_bound, split
 from .scaled import ScaledGemm, from_quantised, from_slices
+from .tiling import dimensions
 
 __all__ = ["NUMPY_DTYPES", "RESULTS", "ROUNDINGS", "named", "parse_format", "prepare"]
 
@@ -78,9 +79,8 @@ def prepare(
     if not config.block_scales:
         raise ValueError("block_scales of the engine must be true for products of floats, not False")
     _check_seed(seed)
-    left, right = _matrix("a", a), _matrix("b", b)
-    if left.shape[1] != right.shape[0]:
-        raise ValueError(f"a's columns must equal b's rows (K), not {left.shape[1]} and {right.shape[0]}")
+    left, right = _numbers("a", a), _numbers("b", b)
+    _, k, _ = dimensions(left, right)
     if precision is None:
         moving, stationary = parse_format("mxint8" if format is None else format)
         scale_rule = named(rule, "scale_rule", SCALE_RULES)
@@ -94,7 +94,7 @@ def prepare(
     slices = split(left, count, 1), split(right, count, 0)
     gemm = from_slices(*slices, config, seed=seed)
     with np.errstate(over="ignore"):
-        units = np.ldexp(error_bound(count, left.shape[1]), slices[0].exponents[:, None] + slices[1].exponents)
+        units = np.ldexp(error_bound(count, k), slices[0].exponents[:, None] + slices[1].exponents)
         exponents = gemm.rows["exponent"][:, None].astype(np.int64) + gemm.columns["exponent"]
         units += len(gemm.widths) * np.ldexp(1.0, exponents)  # what accumulators may drop
 
@@ -116,12 +116,8 @@ def _check_seed(seed: object) -> None:
         raise ValueError(f"seed must be at least 0, not {seed}")
 
 
-def _matrix(name: str, value: ArrayLike) -> NDArray[np.float64]:
+def _numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(value)
     if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)) or array.dtype.itemsize > 8:
         raise TypeError(f"{name} must be an array of float16, float32, float64 or integers, not {array.dtype}")
-    if array.ndim != 2:
-        raise ValueError(f"{name} must have 2 dimensions, not {array.ndim}")
-    if 0 in array.shape:
-        raise ValueError(f"{name} must have at least 1 row and 1 column, not shape {array.shape}")
     return array.astype(np.float64)

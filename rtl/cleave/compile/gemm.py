@@ -105,9 +105,9 @@ class _Writer:
         self.problem = layout.tiling.problem
         self.array = layout.tiling.config.array
         self.program = Program()
-        scaling, tiling = self.problem.scaling, layout.tiling
+        scaling = self.problem.scaling
         self.elements = (0, 0) if scaling is None else scaling.elements
-        self.shift = tiling.config.exact_shift if scaling is None else scaling.shift
+        self.shift = self.tiling.config.exact_shift if scaling is None else scaling.shift
         self.output = Output.ROUNDED if scaling is not None else Output.INT8 if self.problem.requantised else Output.INT32
         self.chunks = 0
         self.steps = 0

@@ -143,13 +143,10 @@ class Layout:
 
     def pack_stationary(self, b: NDArray[np.int8]) -> NDArray[np.uint8]:
         """Lay out the stationary operand."""
-        t, columns = self.tiling, self.tiling.config.array.columns
-        padded = np.zeros((t.total_passes * t.depth, t.column_sets * t.set_tiles * columns), np.int8)
-        padded[: b.shape[0], : b.shape[1]] = b
-        blocks = padded.reshape(t.total_passes, t.depth, t.column_sets, t.set_tiles, columns).transpose(2, 0, 3, 1, 4)
-        packed = np.zeros((*blocks.shape[:-1], self.stationary_stride), np.int8)
-        packed[..., :columns] = blocks
-        return packed.reshape(-1).view(np.uint8)
+        t = self.tiling
+        padded = np.zeros((t.total_passes * t.depth, b.shape[1]), np.int8)
+        padded[: len(b)] = b
+        return self._pack_tiles(padded.view(np.uint8).reshape(t.total_passes, t.depth, -1))
 
     def pack_parameters(self, records: NDArray[np.void]) -> NDArray[np.uint8]:
         """Lay out one record per column of the result."""
@@ -161,28 +158,30 @@ class Layout:
         return packed.reshape(-1).view(np.uint8)
 
     def pack_row_scales(self, scales: Scales) -> NDArray[np.uint8]:
-        """Lay out anchors[row] and codes[row, piece]; pieces beyond the last are at the anchor."""
-        t = self.tiling
-        packed = np.repeat(scales.anchors[:, None], t.total_passes * self.row_scale_bytes, axis=1)
-        packed = packed.reshape(len(packed), t.total_passes, self.row_scale_bytes)
-        of_slabs = np.repeat(scales.anchors[:, None], t.total_passes * t.count, axis=1)
-        of_slabs[:, : scales.codes.shape[1]] = scales.codes
-        packed[:, :, 1:] = of_slabs.reshape(len(packed), t.total_passes, t.count)
-        return packed.transpose(1, 0, 2).reshape(-1)
+        """Lay out anchors[row] and codes[row, piece]."""
+        return self._scale_lines(scales.anchors, scales.codes.T).transpose(0, 2, 1).reshape(-1)
 
     def pack_column_scales(self, scales: Scales) -> NDArray[np.uint8]:
-        """Lay out anchors[column] and codes[piece, column]; pieces and columns beyond the last are at their anchors."""
+        """Lay out anchors[column] and codes[piece, column]."""
+        return self._pack_tiles(self._scale_lines(scales.anchors, scales.codes))
+
+    def _scale_lines(self, anchors: NDArray[np.uint8], codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Give [pass, anchors and then the codes of each slab, row or column]; pieces beyond the last are at their anchors."""
+        t = self.tiling
+        lines = np.tile(anchors, (t.total_passes, 1 + t.count, 1))
+        padded = np.tile(anchors, (t.total_passes * t.count, 1))
+        padded[: len(codes)] = codes
+        lines[:, 1:] = padded.reshape(t.total_passes, t.count, -1)
+        return lines
+
+    def _pack_tiles(self, lines: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Cut [pass, line, column] into [column set][pass][tile of the set][line] of `columns` bytes, 0 where the operand ends."""
         t, columns = self.tiling, self.tiling.config.array.columns
-        wide = t.column_sets * t.set_tiles * columns
-        lines = np.zeros((t.total_passes, 1 + t.count, wide), np.uint8)
-        lines[:, :, : len(scales.anchors)] = scales.anchors
-        codes = np.zeros((t.total_passes * t.count, wide), np.uint8)
-        codes[:, : len(scales.anchors)] = scales.anchors
-        codes[: len(scales.codes), : len(scales.anchors)] = scales.codes
-        lines[:, 1:] = codes.reshape(t.total_passes, t.count, wide)
-        blocks = lines.reshape(t.total_passes, 1 + t.count, t.column_sets, t.set_tiles, columns).transpose(2, 0, 3, 1, 4)
-        packed = np.zeros((*blocks.shape[:-1], self.stationary_stride), np.uint8)
-        packed[..., :columns] = blocks
+        padded = np.zeros((*lines.shape[:2], t.column_sets * t.set_tiles * columns), np.uint8)
+        padded[..., : lines.shape[2]] = lines
+        tiles = padded.reshape(*lines.shape[:2], t.column_sets, t.set_tiles, columns).transpose(2, 0, 3, 1, 4)
+        packed = np.zeros((*tiles.shape[:-1], self.stationary_stride), np.uint8)
+        packed[..., :columns] = tiles
         return packed.reshape(-1)
 
     def unpack_result(self, memory: NDArray[np.uint8]) -> NDArray:

@@ -78,15 +78,15 @@ def from_quantised(moving: Quantised, stationary: Quantised, config: EngineConfi
     row, column = anchors(moving), anchors(stationary)
     steps = moving.operand.step_exponent + stationary.operand.step_exponent
     starts = np.array([start for start, _ in edges])
-    blocks = [starts // (quantised.operand.block or len(stationary.codes)) for quantised in (moving, stationary)]
+    row_blocks, column_blocks = [starts // (quantised.operand.block or len(stationary.codes)) for quantised in (moving, stationary)]
     scaled = len(edges) > 1 and any(quantised.operand.block for quantised in (moving, stationary))
     below = fraction if scaled else 0 * fraction
     return ScaledGemm(
         _spread(moving.codes, edges, array.rows, axis=1),
         _spread(stationary.codes, edges, array.rows, axis=0),
         (ELEMENTS.index(moving.operand.element), ELEMENTS.index(stationary.operand.element)),
-        _scales(row, moving.scales[:, blocks[0]].astype(int), axis=1) if scaled else None,
-        _scales(column, stationary.scales[blocks[1]].astype(int), 0, below.max() - below) if scaled else None,
+        _scales(row, moving.scales[:, row_blocks].astype(int), axis=1) if scaled else None,
+        _scales(column, stationary.scales[column_blocks].astype(int), 0, below.max() - below) if scaled else None,
         config.exact_shift + moving.operand.element.alignment + stationary.operand.element.alignment - int(below.max()),
         _records(row, np.any(moving.poisoned, 1), (seed, 0)),
         _records(column + steps - below, np.any(stationary.poisoned, 0), (seed, 1)),

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..config import ACCUMULATOR_BYTES, MAX_CONTRACTION, EngineConfig
 from ..engine.isa import INSTRUCTION_BYTES
 from ..numerics.formats import FP32, Format
@@ -26,6 +29,24 @@ ROUND_TRIP = 64
 def cuts(total: int, part: int) -> int:
     """Parts of at most `part` that make `total`."""
     return -(-total // part)
+
+
+def dimensions(a: NDArray[np.generic], b: NDArray[np.generic]) -> tuple[int, int, int]:
+    """Give M, K and N of the product of `a` [M, K] and `b` [K, N].
+
+    Raises
+    ------
+    ValueError
+        If they are no matrices, are empty, or do not fit each other.
+    """
+    for name, operand in [("a", a), ("b", b)]:
+        if operand.ndim != 2:
+            raise ValueError(f"{name} must have 2 dimensions, not {operand.ndim}")
+        if 0 in operand.shape:
+            raise ValueError(f"{name} must have at least 1 row and 1 column, not shape {operand.shape}")
+    if a.shape[1] != b.shape[0]:
+        raise ValueError(f"a's columns must equal b's rows (K), not {a.shape[1]} and {b.shape[0]}")
+    return *a.shape, b.shape[1]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import RESULT_BITS, EngineConfig
+from ..config import ACCUMULATOR_BITS, EngineConfig
 from ..engine.isa import INSTRUCTION_BYTES, Destination, Error, Instruction, Opcode, Output, Unit, decode
 from ..errors import EngineError
 from ..numerics.drain import ROUND_RECORD, round_accumulators
@@ -189,7 +189,7 @@ class Machine:
     def _drain(self, instruction: Instruction) -> None:
         first, columns = instruction.accumulator, instruction.columns
         rows = self.accumulators[instruction.slab, first : first + instruction.rows, :columns]
-        raw = _wrapped(rows, RESULT_BITS).astype("<i4")
+        raw = _wrapped(rows, ACCUMULATOR_BITS).astype("<i4")
         if instruction.output == Output.INT32:
             self._store(instruction, raw.view(np.uint8))
             return

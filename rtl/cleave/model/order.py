@@ -57,32 +57,29 @@ def _memory(instruction: Instruction, row_bytes: int) -> NDArray[np.int64]:
     return (starts[:, None] + np.arange(row_bytes)).reshape(-1)
 
 
-def _moving(unit: Unit, slabs: int, words: slice, segments: int) -> Iterator[Access]:
-    for segment in range(segments):
+def _segments(unit: Unit, bank: str, slabs: int, words: Sequence[slice]) -> Iterator[Access]:
+    """Write the words of each segment to the banks of `slabs`, each segment to those one slab further than the one before."""
+    for segment, where in enumerate(words):
         for slab in bits(slabs << segment):
-            yield Access(("moving", slab), unit, words, write=True)
+            yield Access((bank, slab), unit, where, write=True)
 
 
 def _load(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
     array, address, rows, row_bytes = config.array, instruction.address, instruction.rows, instruction.row_bytes
     yield Access(("memory", 0), Unit.LOAD, _memory(instruction, row_bytes), write=False)
     if instruction.destination == Destination.MOVING:
-        words = slice(address, address + rows)
-        yield from _moving(Unit.LOAD, instruction.slabs, words, cuts(row_bytes, array.rows))
+        words = [slice(address, address + rows)] * cuts(row_bytes, array.rows)
+        yield from _segments(Unit.LOAD, "moving", instruction.slabs, words)
     elif instruction.destination == Destination.STATIONARY:
-        for segment in range(cuts(rows, array.rows)):
-            words = cuts(min(array.rows, rows - segment * array.rows), array.load_rows)
-            for slab in bits(instruction.slabs << segment):
-                yield Access(("stationary", slab), Unit.LOAD, slice(address, address + words), write=True)
+        left = range(rows, 0, -array.rows)
+        words = [slice(address, address + cuts(min(array.rows, row), array.load_rows)) for row in left]
+        yield from _segments(Unit.LOAD, "stationary", instruction.slabs, words)
     elif instruction.destination == Destination.MOVING_SCALES:
-        words = slice(address, address + rows)
-        for segment in range(row_bytes - 1):
-            for slab in bits(instruction.slabs << segment):
-                yield Access(("distances", slab), Unit.LOAD, words, write=True)
+        words = [slice(address, address + rows)] * (row_bytes - 1)
+        yield from _segments(Unit.LOAD, "distances", instruction.slabs, words)
     elif instruction.destination == Destination.STATIONARY_SCALES:
-        for segment in range(rows - 1):
-            for slab in bits(instruction.slabs << segment):
-                yield Access(("stationary", slab), Unit.LOAD, slice(address, address + 1), write=True)
+        words = [slice(address, address + 1)] * (rows - 1)
+        yield from _segments(Unit.LOAD, "stationary", instruction.slabs, words)
     else:
         words = rows * cuts(row_bytes, parameter_word_bytes(config))
         place = "parameters" if instruction.destination == Destination.PARAMETERS else "row parameters"
@@ -119,8 +116,8 @@ def _drain(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
         yield Access(("row parameters", 0), Unit.DRAIN, words, write=False)
     if instruction.output == Output.MOVING:
         slabs, address = moving_output(instruction)
-        words = slice(address, address + instruction.rows)
-        yield from _moving(Unit.DRAIN, slabs, words, cuts(columns, config.array.rows))
+        words = [slice(address, address + instruction.rows)] * cuts(columns, config.array.rows)
+        yield from _segments(Unit.DRAIN, "moving", slabs, words)
     else:
         yield Access(("memory", 0), Unit.DRAIN, _memory(instruction, columns * result_bytes(instruction)), write=True)
 

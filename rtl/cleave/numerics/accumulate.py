@@ -26,13 +26,11 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config import SCALED_ACCUMULATOR_BITS
 from .formats import E8M0, Operand, product_bits
 from .quantise import Quantised
 
-__all__ = ["ACCUMULATOR_BITS", "Accumulators", "accumulate", "anchors", "exact_product", "fraction_bits", "pieces"]
-
-ACCUMULATOR_BITS = 48
-"""Width of an accumulator of block-scaled products, unless another is asked for."""
+__all__ = ["Accumulators", "accumulate", "anchors", "exact_product", "fraction_bits", "pieces"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +64,7 @@ def anchors(quantised: Quantised) -> NDArray[np.int64]:
 def fraction_bits(
     moving: Operand,
     stationary: Quantised,
-    accumulator_bits: int = ACCUMULATOR_BITS,
+    accumulator_bits: int = SCALED_ACCUMULATOR_BITS,
     terms: int | None = None,
     sum_bits: int | None = None,
 ) -> NDArray[np.int64]:
@@ -105,7 +103,7 @@ def fraction_bits(
 def accumulate(
     moving: Quantised,
     stationary: Quantised,
-    accumulator_bits: int = ACCUMULATOR_BITS,
+    accumulator_bits: int = SCALED_ACCUMULATOR_BITS,
     terms: int | None = None,
     sum_bits: int | None = None,
 ) -> Accumulators:

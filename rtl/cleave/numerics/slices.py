@@ -23,7 +23,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .accumulate import ACCUMULATOR_BITS, Accumulators, accumulate
+from ..config import SCALED_ACCUMULATOR_BITS
+from .accumulate import Accumulators, accumulate
 from .formats import E8M0, INT8, Operand
 from .quantise import Quantised
 
@@ -126,7 +127,7 @@ def error_bound(count: int, length: int) -> float:
 def multiply(
     moving: Sliced,
     stationary: Sliced,
-    accumulator_bits: int = ACCUMULATOR_BITS,
+    accumulator_bits: int = SCALED_ACCUMULATOR_BITS,
     terms: int | None = None,
     sum_bits: int | None = None,
 ) -> Accumulators:
