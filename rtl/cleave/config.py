@@ -81,7 +81,8 @@ class ArrayConfig:
     cell
         Kind of cell, one of `CELLS`; all of them compute the same.
     stationary_bits
-        Width of a stationary operand: 8, or 4 for two columns of INT4 operands in each column of cells.
+        Width of a stationary operand for which the cells are made: 8, or 4 for two *lanes* in each column of cells. A column
+        then holds either one INT8 operand in each place, in two nibbles, or two of 4 bits, and gives twice the results.
 
     Raises
     ------
@@ -141,16 +142,31 @@ class ArrayConfig:
         return OPERAND_BITS // self.stationary_bits
 
     @property
+    def lane_bits(self) -> int:
+        """Width of a lane's signed operands: of two lanes from -15 to 15, a nibble with or without sign, or an E2M1 decoded."""
+        return self.stationary_bits + (self.lanes > 1)
+
+    @property
     def sum_bits(self) -> int:
-        """Width of a partial sum inside a slab: exactly what `rows` products need, but an accumulator's in textbook cells."""
+        """Width of a lane's partial sum inside a slab: what `rows` products need, but an accumulator's in textbook cells."""
         if self.cell == "textbook":
             return ACCUMULATOR_BITS
         return OPERAND_BITS + self.stationary_bits + (self.rows - 1).bit_length()
 
     @property
+    def product_bits(self) -> int:
+        """Width of a slab's dot product of INT8 operands, which two lanes make together."""
+        return self.sum_bits + OPERAND_BITS - self.stationary_bits
+
+    @property
+    def seam_latency(self) -> int:
+        """Cycles from the first cell row's operands to their sum at the seam: cell rows, multipliers, and a join of two lanes."""
+        return self.cells + self.multiply_stages + self.lanes - 1
+
+    @property
     def result_latency(self) -> int:
         """Cycles from a moving row's read of its bank to the write of its sum in column 0's accumulators."""
-        return self.cells + self.multiply_stages + MEMORY_LATENCY + 1
+        return self.seam_latency + MEMORY_LATENCY + 1
 
     def monolithic(self, *, same_bandwidth: bool = False) -> "ArrayConfig":
         """Give the baseline: one slab with all the rows and the same number of MACs.
@@ -214,7 +230,6 @@ class EngineConfig:
     def __post_init__(self) -> None:
         _require_integers(self)
         array = self.array
-        require(array.lanes == 1, f"stationary_bits of an engine must be {OPERAND_BITS}", array.stationary_bits)
         for name, least in [("moving_depth", 2), ("stationary_depth", self.tile_words), ("accumulator_depth", 2)]:
             value = getattr(self, name)
             require(least <= value <= 2**15, f"{name} must be {least} to {2**15}", value)
@@ -253,7 +268,7 @@ class EngineConfig:
 
     @property
     def read_groups(self) -> int:
-        """Reads of `read_columns` columns that make one row of accumulators."""
+        """Reads of `read_columns` columns that make one row of a lane's accumulators."""
         return -(-self.array.columns // self.read_columns)
 
     @property
@@ -263,19 +278,18 @@ class EngineConfig:
 
     @property
     def tile_words(self) -> int:
-        """Most words of a stationary tile: its rows, and with `block_scales` the columns' distances from their anchors."""
-        return self.array.load_cycles + self.block_scales
+        """Most words of a stationary tile: its rows, and with `block_scales` each lane's columns' distances from their anchors."""
+        return self.array.load_cycles + self.block_scales * self.array.lanes
 
     @property
     def exact_shift(self) -> int:
         """Shift that brings a dot product from the top of an accumulator to its bottom: sums are then those of integers."""
-        return self.accumulator_bits - self.array.sum_bits if self.block_scales else 0
+        return self.accumulator_bits - self.array.product_bits if self.block_scales else 0
 
     @property
     def distance_delay(self) -> int:
         """Cycles that a tile's distances wait for, lest they overtake at the seam the swap of the tile before."""
-        array = self.array
-        return max(0, array.multiply_stages + array.cells - array.load_cycles) if self.block_scales else 0
+        return max(0, self.array.seam_latency - self.array.load_cycles - 1) if self.block_scales else 0
 
     @property
     def shift_bits(self) -> int:
@@ -294,7 +308,7 @@ class EngineConfig:
         return {
             "moving": array.slabs * self.moving_depth * (array.rows + self.block_scales),
             "stationary": array.slabs * self.stationary_depth * array.load_rows * array.columns,
-            "accumulator": array.slabs * self.accumulator_depth * array.columns * self.accumulator_bits // 8,
+            "accumulator": array.slabs * self.accumulator_depth * array.lanes * array.columns * self.accumulator_bits // 8,
         }
 
     def plain(self) -> "EngineConfig":

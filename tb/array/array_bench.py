@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cleave.array.tokens import load_layout, start_layout
 from cleave.engine.ports import READ_LATENCY
-from tb.array.drive import ARRAY, CONFIG, begin, operands, packed, signed, token
+from tb.array.drive import ARRAY, CONFIG, begin, lanes_of, operands, packed, signed, token
 from tb.array.shapes import cuts
 
 PASSES = 3
@@ -34,10 +34,10 @@ async def fill(dut: HierarchyObject, a: NDArray[np.int8], w: NDArray[np.int8]) -
         getattr(dut, f"stationary__{s}__enable").value = 0
 
 
-async def read_row(dut: HierarchyObject, slab: int, address: int) -> list[int]:
-    """Read a row of accumulators through the drain's port."""
+async def read_row(dut: HierarchyObject, slab: int, lane: int, address: int) -> list[int]:
+    """Read a row of a lane's accumulators through the drain's port."""
     row = []
-    for group in range(CONFIG.read_groups):
+    for group in range(lane * CONFIG.read_groups, (lane + 1) * CONFIG.read_groups):
         getattr(dut, f"accumulators__{slab}__valid").value = 1
         getattr(dut, f"accumulators__{slab}__group").value = group
         for everywhere in range(ARRAY.slabs):
@@ -55,13 +55,15 @@ async def read_row(dut: HierarchyObject, slab: int, address: int) -> list[int]:
 
 @cocotb.test()
 @cocotb.parametrize(rows=[1, 3, ARRAY.load_cycles, 2 * ARRAY.load_cycles + 1])
-async def every_cut(dut: HierarchyObject, rows: int) -> None:
+@cocotb.parametrize(pairs=range(3 if ARRAY.lanes > 1 else 1))
+async def every_cut(dut: HierarchyObject, rows: int, pairs: int) -> None:
     """Partitions that run at once do not disturb each other, and fused ones add up to the whole contraction."""
     rng = await begin(dut)
     period = max(rows, ARRAY.load_cycles, 3)
     starts = [ARRAY.load_cycles + p * period for p in range(PASSES)]
     loads = [0, *starts[:-1]]
-    exact = {"shift": CONFIG.accumulator_bits - ARRAY.sum_bits} if CONFIG.block_scales else {}
+    exact = {"shift": CONFIG.accumulator_bits - ARRAY.product_bits + (4 if pairs else 0)} if CONFIG.block_scales else {}
+    kinds, paired = ({"pairs": pairs}, {"paired": int(pairs > 0)}) if ARRAY.lanes > 1 else ({}, {})
     for cut in cuts(ARRAY.slabs):
         a, w = operands(rng, ARRAY.slabs, PASSES, rows, ARRAY.rows), operands(
             rng, ARRAY.slabs, PASSES, ARRAY.rows, ARRAY.columns
@@ -74,17 +76,18 @@ async def every_cut(dut: HierarchyObject, rows: int) -> None:
                 if cycle in loads:
                     address = loads.index(cycle) * ARRAY.load_cycles
                     getattr(dut, f"load__{first}__p").value = token(
-                        load_layout(CONFIG), address=address, below=count - 1
+                        load_layout(CONFIG), address=address, below=count - 1, **kinds
                     )
                 if cycle in starts:
                     p = starts.index(cycle)
                     getattr(dut, f"start__{first}__p").value = token(
                         start_layout(CONFIG), rows=rows, moving=p * rows, accumulator=1, accumulate=p > 0,
-                        below=count - 1, **exact,
+                        below=count - 1, **exact, **paired,
                     )
             await FallingEdge(dut.clk)
         for first, count in cut:
             members = slice(first, first + count)
-            expected = np.einsum("spmk,spkn->mn", a[members].astype(int), w[members].astype(int))
-            for m in range(rows):
-                assert await read_row(dut, first + count - 1, 1 + m) == list(expected[m]), (cut, first, m)
+            for lane, weights in enumerate(lanes_of(w[members], pairs)):
+                expected = np.einsum("spmk,spkn->mn", a[members].astype(int), weights)
+                for m in range(rows):
+                    assert await read_row(dut, first + count - 1, lane, 1 + m) == list(expected[m]), (cut, first, lane, m)

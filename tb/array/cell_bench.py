@@ -11,11 +11,17 @@ from tb.array.drive import ARRAY, begin, operands, packed, signed
 CYCLES = 3000
 
 
-def lanes(held: NDArray[np.int8]) -> list[NDArray[np.int64]]:
-    """Give each lane's stationary operands."""
+def stationary(rng: np.random.Generator, count: int) -> NDArray[np.int8]:
+    """Draw stationary operands [count, lane]: of two lanes those that `PairDecoder` gives."""
     if ARRAY.lanes == 1:
-        return [held.astype(np.int64)]
-    return [(held.astype(np.int64) << 60) >> 60, held.astype(np.int64) >> 4]
+        return operands(rng, count)[:, None]
+    return rng.choice([-15, 15, *range(-15, 16)], (count, ARRAY.lanes)).astype(np.int8)
+
+
+def places(rows: NDArray[np.int8]) -> int:
+    """Pack stationary operands [count, lane] as the portable cell holds them."""
+    bits = ARRAY.lane_bits
+    return sum((int(value) & (1 << bits) - 1) << bits * number for number, value in enumerate(rows.reshape(-1)))
 
 
 @cocotb.test()
@@ -35,15 +41,15 @@ async def formula(dut: HierarchyObject) -> None:
         swap = cycle == ARRAY.dot or rng.random() < 0.2
         if swap:
             write = 0
-        rows = operands(rng, ARRAY.load_rows)
+        rows = stationary(rng, ARRAY.load_rows)
         north = [int(rng.integers(-wrap // 4, wrap // 4)) for _ in range(ARRAY.lanes)]
         dut.from_west.value = packed(west)
         dut.write.value = write
         dut.swap.value = int(swap)
-        dut.stationary.value = packed(rows)
+        dut.stationary.value = places(rows)
         for lane, addend in enumerate(north):
             getattr(dut, f"from_north__{lane}").value = addend % wrap
-        products.append(None if held is None else [int(west.astype(int) @ weights) for weights in lanes(held)])
+        products.append(None if held is None else [int(west.astype(int) @ weights) for weights in held.T])
         await FallingEdge(dut.clk)
         due = products[-1 - stages] if len(products) > stages else None
         if due is not None:
@@ -55,7 +61,7 @@ async def formula(dut: HierarchyObject) -> None:
         if swap and waiting is not None:
             held = waiting.copy()
         if write:
-            waiting = np.zeros(ARRAY.dot, np.int8) if waiting is None else waiting
+            waiting = np.zeros((ARRAY.dot, ARRAY.lanes), np.int8) if waiting is None else waiting
             for group in range(ARRAY.dot // ARRAY.load_rows):
                 if write >> group & 1:
                     waiting[group * ARRAY.load_rows : (group + 1) * ARRAY.load_rows] = rows

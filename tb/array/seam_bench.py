@@ -9,7 +9,8 @@ from tb.array.drive import ARRAY, CONFIG, begin, signed, token
 
 LAYOUT = row_layout(CONFIG)
 BITS = CONFIG.accumulator_bits
-IDLE = {"write": 0, "accumulate": 0, "fused": 0, "address": 0}
+IDLE = {"write": 0, "accumulate": 0, "fused": 0, "address": 0, "scaled": 0}
+IDLE = {name: value for name, value in IDLE.items() if name in LAYOUT.members}
 
 
 def wrapped(value: int) -> int:
@@ -35,16 +36,17 @@ async def rows(dut: HierarchyObject) -> None:
                "fused": int(rng.random() < 0.5)}  # fmt: skip
         if CONFIG.block_scales:
             row |= {"swap": int(rng.random() < 0.2), "shift": int(rng.integers(rng.choice([2, 30, 64])))}
+            row["scaled"] = int(rng.random() < 0.8)
         recent = [address if row["write"] else -1, *recent[:1]]
         line = [row, *line[:2]]
         read, add, write = line
 
         choices = [a for a in memory if not (read["accumulate"] and (a - address) % 2 == 0) and a != write["address"]]
         drain = int(rng.choice(choices)) if choices and rng.random() < 0.7 else None
-        product = int(rng.integers(-(2 ** (ARRAY.sum_bits - 1)), 2 ** (ARRAY.sum_bits - 1)))
+        product = int(rng.integers(-(2 ** (ARRAY.product_bits - 1)), 2 ** (ARRAY.product_bits - 1)))
         north = int(rng.integers(-(2**30), 2**30))
         dut.read.value, dut.add.value, dut.write.value = (token(LAYOUT, **item) for item in line)
-        dut.product.value = product % 2**ARRAY.sum_bits
+        dut.product.value = product % 2**ARRAY.product_bits
         dut.from_north.value = ~north % 2**BITS
         dut.drain.value = int(drain is not None)
         dut.drain_address.value = drain if drain is not None else 0
@@ -54,7 +56,7 @@ async def rows(dut: HierarchyObject) -> None:
         if CONFIG.block_scales:
             distance, write_distance = int(rng.integers(rng.choice([4, 40, 256]))), rng.random() < 0.2
             dut.distance.value, dut.distance_write.value = distance, int(write_distance)
-            scaled = (product << BITS - ARRAY.sum_bits) >> add.get("shift", 0) + held
+            scaled = (product << BITS - ARRAY.product_bits) >> add.get("shift", 0) + add["scaled"] * held
             if read["swap"]:
                 held = waiting
             if write_distance:

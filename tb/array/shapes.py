@@ -22,9 +22,16 @@ SHAPES = {
 }
 SHAPES["scaled"] = replace(SHAPES["gates"], block_scales=True, accumulator_bits=48)
 SHAPES["scaled_wide"] = replace(SHAPES["one_slab"], block_scales=True, accumulator_bits=64)
+LANES = {
+    "lanes": replace(ARRAYS["wide_load"], stationary_bits=4),
+    "lanes_gates": replace(ARRAYS["gates"], stationary_bits=4),
+    "lanes_short": replace(ARRAYS["one_slab"], stationary_bits=4),
+}
+SHAPES |= {name: replace(SHAPES["scaled"], array=array) for name, array in LANES.items()}
+SHAPES["lanes_plain"] = replace(SHAPES["lanes"].plain(), array=replace(ARRAYS["staged"], stationary_bits=4))
 ECP5_SHAPES = {
-    f"ecp5_{name}": replace(SHAPES[name], array=replace(ARRAYS[name], cell="ecp5", multiply_stages=stages))
-    for name, stages in [("textbook", 3), ("wide_load", 5)]
+    f"ecp5_{name}": replace(SHAPES[name], array=replace(SHAPES[name].array, cell="ecp5", multiply_stages=stages))
+    for name, stages in [("textbook", 3), ("wide_load", 5), ("lanes", 4)]
 }
 ECP5_CELLS = {
     f"dot{dot}_stages{stages}_lanes{lanes}": ArrayConfig(

@@ -7,7 +7,7 @@ from cocotb.triggers import FallingEdge
 from numpy.typing import NDArray
 
 from cleave.array.tokens import load_layout, start_layout
-from tb.array.drive import ARRAY, CONFIG, begin, operands, packed, signed, token
+from tb.array.drive import ARRAY, CONFIG, begin, lanes_of, operands, packed, signed, token
 
 PASSES = 60
 
@@ -15,7 +15,7 @@ PASSES = 60
 async def fill(
     dut: HierarchyObject, moving: NDArray[np.int8], of_row: NDArray[np.uint8], tiles: NDArray[np.int8], of_column: NDArray[np.uint8]
 ) -> None:
-    """Write the operand banks; moving[word, byte], of_row[word], tiles[tile, row, column], of_column[tile, column]."""
+    """Write the operand banks; moving[word, byte], of_row[word], tiles[tile, row, column], of_column[tile, lane, column]."""
     banks = {"moving": moving} | ({"distances": of_row} if CONFIG.block_scales else {})
     for name, words in banks.items():
         for address, word in enumerate(words):
@@ -28,7 +28,7 @@ async def fill(
         words = [divmod(row, ARRAY.load_rows) for row in range(ARRAY.rows)]
         lines = [*zip(words, rows, strict=True)]
         if CONFIG.block_scales:
-            lines.append(((ARRAY.load_cycles, 0), of_column[tile]))
+            lines += [((ARRAY.load_cycles + lane, 0), line) for lane, line in enumerate(of_column[tile])]
         for (word, part), line in lines:
             dut.stationary__enable.value = 1 << part
             dut.stationary__address.value = tile * CONFIG.tile_words + word
@@ -49,7 +49,7 @@ async def passes(dut: HierarchyObject) -> None:
     moving = operands(rng, CONFIG.moving_depth, ARRAY.rows)
     tiles = CONFIG.stationary_depth // CONFIG.tile_words
     stationary = operands(rng, tiles, ARRAY.rows, ARRAY.columns)
-    of_row, of_column = distances(rng, len(moving)), distances(rng, tiles, ARRAY.columns)
+    of_row, of_column = distances(rng, len(moving)), distances(rng, tiles, ARRAY.lanes, ARRAY.columns)
     await fill(dut, moving, of_row, stationary, of_column)
 
     # A schedule of passes: starts at the shortest distance, each load as early or as late as may be.
@@ -57,44 +57,49 @@ async def passes(dut: HierarchyObject) -> None:
     sums: dict[tuple[int, int], tuple] = {}
     start = 2 + CONFIG.tile_words
     load = 1
-    accumulators: dict[int, tuple[int, int]] = {}
+    accumulators: dict[tuple[int, int], int] = {}  # when the row was started that wrote them last, by lane and address
     signals: dict[int, int] = {}  # what `signal` shows in the cycles in which a row's last column is written
-    latency = 2 + ARRAY.cells + ARRAY.multiply_stages
+    latency = 2 + ARRAY.cells + ARRAY.multiply_stages + ARRAY.lanes - 1
     for number in range(PASSES):
         rows = int(rng.integers(1, 2 * ARRAY.load_cycles))
         scaled = int(CONFIG.block_scales and rng.random() < 0.7)
+        pairs = int(rng.integers(3)) if ARRAY.lanes > 1 else 0
         shift = int(rng.integers(4, 40)) if CONFIG.block_scales else 0
         head, tile = int(rng.integers(len(moving) - rows)), int(rng.integers(tiles))
         last, fused = int(rng.integers(2)), int(rng.integers(2))
         base = int(rng.integers(CONFIG.accumulator_depth - rows))
         ranged = range(base, base + rows)
-        quiet = all(a in accumulators and accumulators[a][1] < start - 2 for a in ranged)
+        quiet = all(accumulators.get((lane, a), start) < start - 2 for a in ranged for lane in range(2 if pairs else 1))
         accumulate = int(last and quiet and rng.random() < 0.8)
         scales = {"scaled": scaled} if CONFIG.block_scales else {}
-        loads[load] = token(load_layout(CONFIG), address=tile * CONFIG.tile_words, below=1 - last, **scales), fused
+        kinds, paired = ({"pairs": pairs}, {"paired": int(pairs > 0)}) if ARRAY.lanes > 1 else ({}, {})
+        loads[load] = token(load_layout(CONFIG), address=tile * CONFIG.tile_words, below=1 - last, **scales, **kinds), fused
         starts[start] = token(
             start_layout(CONFIG), rows=rows, moving=head, accumulator=base, accumulate=accumulate, fused=fused,
-            below=1 - last, signal=number % 4 if last else 0, row_macs=number,
+            below=1 - last, signal=number % 4 if last else 0, row_macs=number, **paired,
             **scales | ({"shift": shift} if CONFIG.block_scales else {}),
         ), fused, number  # fmt: skip
         for m in range(rows):
-            products = moving[head + m].astype(int) @ stationary[tile].astype(int)
-            if CONFIG.block_scales:
-                down = np.minimum(shift + scaled * (of_row[head + m] + of_column[tile].astype(int)), 63)
-                products = (products << CONFIG.accumulator_bits - ARRAY.sum_bits) >> down
-            for c in range(ARRAY.columns):
-                old = accumulators[base + m][0] if accumulate else None
-                sums[start + m + latency + c, c] = int(products[c]), fused, old
+            for lane, w in enumerate(lanes_of(stationary[tile], pairs)):
+                products = moving[head + m].astype(int) @ w
+                if CONFIG.block_scales:
+                    down = np.minimum(shift + scaled * (of_row[head + m] + of_column[tile, lane].astype(int)), 63)
+                    up = CONFIG.accumulator_bits - ARRAY.product_bits + (4 if pairs else 0)
+                    products = (products << up) >> down
+                for c in range(ARRAY.columns):
+                    old = accumulators[lane, base + m] if accumulate else None
+                    sums[start + m + latency + c, lane * ARRAY.columns + c] = int(products[c]), fused, old
+                if last:
+                    accumulators[lane, base + m] = start + m
             if last:
-                accumulators[base + m] = (start + m, start + m)
                 signals[start + m + latency + ARRAY.columns - 1] = number % 4 if m == rows - 1 else 0
-        before, loaded = start, load + ARRAY.load_cycles + scaled
+        before, loaded = start, load + ARRAY.load_cycles + scaled * (2 if pairs else 1)
         load = max(before, loaded)
         start = max(start + rows, load + ARRAY.load_cycles - ARRAY.cells + 2)
         load = int(rng.integers(load, start - (ARRAY.load_cycles - ARRAY.cells + 2) + 1))
 
     written: dict[tuple[int, int], int] = {}  # the accumulators, by the cycle of the row that was written, and column
-    north_before = [0] * ARRAY.columns
+    north_before = [0] * ARRAY.lanes * ARRAY.columns
     checked = 0
     for cycle in range(start + 2 * latency + ARRAY.columns):
         for name, tokens in [("load", loads), ("start", starts)]:
@@ -102,8 +107,8 @@ async def passes(dut: HierarchyObject) -> None:
             for side, chosen in [("", not fused), ("_from_north", fused)]:
                 getattr(dut, f"{name}{side}__valid").value = int(bool(chosen) and cycle in tokens)
                 getattr(dut, f"{name}{side}__p").value = value if chosen else 0
-        north = [int(v) for v in rng.integers(-(2**24), 2**24, ARRAY.columns)]
-        for c in range(ARRAY.columns):
+        north = [int(v) for v in rng.integers(-(2**24), 2**24, ARRAY.lanes * ARRAY.columns)]
+        for c in range(ARRAY.lanes * ARRAY.columns):
             getattr(dut, f"sums_from_north__{c}").value = ~north[c] % 2**CONFIG.accumulator_bits
             if (cycle, c) in sums:
                 product, fused, old = sums[cycle, c]
@@ -111,7 +116,7 @@ async def passes(dut: HierarchyObject) -> None:
                 if old is not None:
                     expected += written[old, c]
                 assert ~signed(getattr(dut, f"sums_to_south__{c}")) == expected, (cycle, c)
-                written[cycle - latency - c, c] = expected
+                written[cycle - latency - c % ARRAY.columns, c] = expected
                 checked += 1
         assert dut.written.value == (cycle in signals), cycle
         assert dut.signal.value.to_unsigned() == signals.get(cycle, 0), cycle

@@ -23,6 +23,7 @@ from cleave.array.cell_ecp5 import FACTOR_BITS, Ecp5Cell
 from cleave.array.slab import Slab
 from cleave.config import PRESETS, ArrayConfig
 from cleave.export import MODELS, TOP, convert, write_verilog
+from cleave.numerics.decode import PairDecoder
 from tb.array.shapes import ECP5_CELLS, ECP5_SHAPES
 from tb.bench import run_bench
 from tb.gates.test_cell import NarrowConfig
@@ -59,13 +60,16 @@ class OpenCell(Ecp5Cell):
 class Pair(wiring.Component):
     """A portable cell and an ECP5's on the same inputs.
 
-    That they `agree` follows by induction from this: they do, their waiting operands are the same, and the register of factor
-    B, `factor_i`, is what the portable cell held in the cycle before.
+    That they `agree` follows by induction from this: they do, their waiting operands are the same, none of two lanes' is the least
+    of its width, and the register of factor B, `factor_i`, is what the portable cell held in the cycle before. Operands of two
+    lanes are those that `PairDecoder` gives.
     """
 
     def __init__(self, array: ArrayConfig) -> None:
         self.array = array
         inputs = {name: member for name, member in Cell(array).signature.members.items() if member.flow == In}
+        if array.lanes > 1:
+            inputs |= {"stationary": In(2 * array.stationary_bits * array.load_rows), "element": In(2)}
         factors = {f"factor_{i}": Out(FACTOR_BITS) for i in range(array.dot)}
         super().__init__({**inputs, **factors, "agree": Out(1)})
 
@@ -73,12 +77,13 @@ class Pair(wiring.Component):
         m = Module()
         gold, gate = PortableCell(self.array), OpenCell(self.array)
         m.submodules.gold, m.submodules.gate = gold.elaborate(platform), gate.elaborate(platform)
+        operands = self.operands(m)
         for each in (gold, gate):
             m.d.comb += [
                 each.from_west.eq(self.from_west),
                 each.write.eq(self.write),
                 each.swap.eq(self.swap),
-                each.stationary.eq(each.pack(self.stationary)),
+                each.stationary.eq(each.pack(operands)),
                 *(inner.eq(outer) for inner, outer in zip(each.from_north, self.from_north, strict=True)),
             ]
         before = Signal.like(gold.held, reset_less=True)
@@ -88,8 +93,24 @@ class Pair(wiring.Component):
             m.d.comb += getattr(self, f"factor_{i}").eq(gate._factor(packed.word_select(i, gate.place_bits)))
         sums = Cat(one == other for one, other in zip(gold.to_south, gate.to_south, strict=True))
         waiting = gate.pack_all(gold.waiting) == gate.waiting
-        m.d.comb += self.agree.eq(sums.all() & (gold.to_east == gate.to_east) & waiting)
+        bits = self.array.lane_bits
+        held = [Cat(gold.waiting, gold.held, before).word_select(n, bits) for n in range(3 * self.array.dot * self.array.lanes)]
+        held = held if self.array.lanes > 1 else []
+        m.d.comb += self.agree.eq(
+            sums.all() & (gold.to_east == gate.to_east) & waiting & Cat(value != 1 << bits - 1 for value in held).all()
+        )
         return m
+
+    def operands(self, m: Module) -> Value:
+        """Give the operands of all lanes."""
+        if self.array.lanes == 1:
+            return self.stationary
+        bits, operands = self.array.stationary_bits, []
+        for number in range(self.array.load_rows):
+            m.submodules[f"decoder_{number}"] = decoder = PairDecoder(bits)
+            m.d.comb += [decoder.code.eq(self.stationary.word_select(number, 2 * bits)), decoder.element.eq(self.element)]
+            operands += decoder.lanes
+        return Cat(operands)
 
 
 def narrow(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:

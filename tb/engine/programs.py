@@ -70,14 +70,15 @@ def banks(config: EngineConfig) -> list[Instruction]:
         line = 1 + array.slabs
         loads.append(load(Destination.MOVING_SCALES, rows=config.moving_depth, row_bytes=line, memory=MOVING_SCALES, stride=line))
         loads += [
-            load(Destination.STATIONARY_SCALES, address=tile * config.tile_words + array.load_cycles, rows=line,
-                 row_bytes=array.columns, memory=STATIONARY_SCALES + tile * line * array.columns, stride=array.columns)
-            for tile in range(tiles)
+            load(Destination.STATIONARY_SCALES, address=tile * config.tile_words + array.load_cycles + lane, rows=line,
+                 row_bytes=array.columns, memory=STATIONARY_SCALES + (tile * array.lanes + lane) * line * array.columns,
+                 stride=array.columns)
+            for tile in range(tiles) for lane in range(array.lanes)
         ]  # fmt: skip
     loads[-1].fields["signal"] = every_slab
     rows = min(config.accumulator_depth, config.moving_depth)
     clears = [
-        matmul(first=s, rows=min(rows, config.accumulator_depth - start), accumulator=start,
+        matmul(first=s, rows=min(rows, config.accumulator_depth - start), accumulator=start, pairs=array.lanes - 1,
                wait=0 if start else 1 << Unit.LOAD)
         for s in range(array.slabs) for start in range(0, config.accumulator_depth, rows)
     ]  # fmt: skip
@@ -90,7 +91,7 @@ def fill(config: EngineConfig, memory: NDArray[np.uint8], seed: int) -> None:
     memory[:] = random.integers(0, 256, len(memory), np.uint8)
     array, line = config.array, 1 + config.array.slabs
     tiles = config.stationary_depth // config.tile_words
-    for start, shape in [(MOVING_SCALES, (config.moving_depth, line, 1)), (STATIONARY_SCALES, (tiles, line, array.columns))]:
+    for start, shape in [(MOVING_SCALES, (config.moving_depth, line, 1)), (STATIONARY_SCALES, (tiles * array.lanes, line, array.columns))]:
         scales = random.integers(200, 256, shape)
         below = np.where(random.random(shape) < 0.05, random.integers(0, 200, shape), random.integers(0, 9, shape))
         scales[:, 1:] = scales[:, :1] - below[:, 1:]
@@ -102,9 +103,9 @@ def results(config: EngineConfig) -> list[Instruction]:
     array = config.array
     size = config.accumulator_depth * array.columns * 4
     return [
-        drain(slab=s, rows=config.accumulator_depth, columns=array.columns, memory=s * size, stride=array.columns * 4,
-              wait=slab_bit(s))
-        for s in range(array.slabs)
+        drain(slab=s, lane=lane, rows=config.accumulator_depth, columns=array.columns, memory=(s * array.lanes + lane) * size,
+              stride=array.columns * 4, wait=0 if lane else slab_bit(s))
+        for s in range(array.slabs) for lane in range(array.lanes)
     ]  # fmt: skip
 
 
@@ -127,7 +128,7 @@ def random_matmuls(config: EngineConfig, rng: Random, count: int) -> list[Instru
             moving=rng.randrange(config.moving_depth - rows - 2 * passes), moving_step=rng.randrange(3),
             stationary=rng.randrange(tiles - passes) * config.tile_words,
             stationary_step=rng.randrange(2) * config.tile_words,
-            scaled=rng.randrange(2) if config.block_scales else 0,
+            scaled=rng.randrange(2) if config.block_scales else 0, pairs=rng.choice([0, 1, 2]) if array.lanes > 1 else 0,
             shift=max(0, config.exact_shift - rng.randrange(16)),
             accumulator=rng.randrange(max(1, min(span, config.accumulator_depth) - rows - step * (passes - 1) + 1)),
             accumulator_step=step, accumulate_first=rng.randrange(2), accumulate_rest=rng.randrange(2),

@@ -19,6 +19,9 @@ from tb.engine.programs import MEMORY, Instruction, banks, drain, fill, matmul, 
 ARRAYS = {
     "short_tiles": ArrayConfig(slabs=3, rows=8, columns=3, dot=4, load_rows=4),
     "staged": ArrayConfig(slabs=4, rows=4, columns=5, dot=1, multiply_stages=2),
+    "lanes": ArrayConfig(slabs=3, rows=8, columns=3, dot=4, load_rows=4, stationary_bits=4, multiply_stages=1),
+    "lanes_plain": ArrayConfig(slabs=2, rows=4, columns=5, dot=2, stationary_bits=4),
+    "lanes_ecp5": ArrayConfig(slabs=3, rows=4, columns=4, dot=1, stationary_bits=4, cell="ecp5", multiply_stages=4),
 }
 PROGRAMS = 40
 LIMIT = 200_000
@@ -30,6 +33,7 @@ def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     config = EngineConfig(
         ARRAYS[request.param], moving_depth=64, stationary_depth=72, accumulator_depth=24, axi_data_width=64, bank_columns=2
     )
+    config = config.plain() if request.param.endswith("plain") else config
     with Simulator(config, memory_bytes=MEMORY, latency=3) as simulator:
         yield simulator
 
@@ -59,12 +63,12 @@ def test_drains_beside_passes(simulator: Simulator, seed: int) -> None:
     for s in range(array.slabs):
         # The upper half of the bank is finished; the lower half is added to for as long as the upper is drained.
         work = {"first": s, "rows": half, "moving_step": 1, "accumulate_first": 1, "accumulate_rest": 1}
-        work["shift"] = config.exact_shift
+        work |= {"shift": config.exact_shift, "pairs": array.lanes - 1}
         program += [
             matmul(**work, accumulator=half, passes=3, signal=1 << Unit.DRAIN),
             matmul(**work, passes=40),
             drain(slab=s, accumulator=half, rows=half, columns=array.columns, memory=s * 4096, stride=array.columns * 4,
-                  wait=slab_bit(s)),
+                  lane=array.lanes - 1, wait=slab_bit(s)),
         ]  # fmt: skip
     program += [matmul(first=s, moving=s, signal=1 << Unit.DRAIN) for s in range(array.slabs)]
     size = config.accumulator_depth * array.columns * 4

@@ -24,14 +24,14 @@ class Cell(wiring.Component):
     Parameters
     ----------
     config
-        Uses `dot`, `load_rows`, `multiply_stages`, `stationary_bits`, `lanes`, `sum_bits`.
+        Uses `dot`, `load_rows`, `multiply_stages`, `lanes`, `lane_bits`, `sum_bits`.
 
     Members
     -------
     from_west : In(8 * dot), to_east : Out(8 * dot)
         Moving operands, INT8, operand 0 in the low byte.
     from_north : In(signed(sum_bits)).array(lanes), to_south : Out(signed(sum_bits)).array(lanes)
-        Partial sums; `sum_bits` hold any sum of `rows` products, so they never overflow.
+        Partial sums; `sum_bits` hold any sum of `rows` products, of two lanes from -15 to 15, so they never overflow.
     stationary : In(place_bits * load_rows)
         Stationary operands to write, as `pack` gives them.
     write : In(dot / load_rows)
@@ -60,12 +60,12 @@ class Cell(wiring.Component):
     @property
     def place_bits(self) -> int:
         """Bits in which the cell holds the stationary operands of one moving operand."""
-        return OPERAND_BITS
+        return self.config.lanes * self.config.lane_bits
 
     def pack(self, operands: Value) -> Value:
         """Turn a column's stationary operands into what its cells hold, once for all of them.
 
-        Each byte of `operands` is one INT8, or the INT4 of both lanes, lane 0 in the low half; each becomes `place_bits` bits.
+        `operands` has, for each moving one, those of all lanes in `lane_bits` each, lane 0 lowest; they become `place_bits` bits.
         """
         return operands
 
@@ -114,4 +114,4 @@ class Cell(wiring.Component):
 
     def stationary_operand(self, operands: Value, i: int, lane: int) -> Value:
         """Give one lane's stationary operand number i of all of them."""
-        return operands.word_select(i * self.config.lanes + lane, self.config.stationary_bits)
+        return operands.word_select(i * self.config.lanes + lane, self.config.lane_bits)

@@ -16,7 +16,7 @@ HIGH_FIELD = 13
 """Place of the high field where two lanes share a product: moving * (w1 * 2**13 + w0) = high * 2**13 + low."""
 
 FIELD_BITS = 12
-"""Width of either field: of moving * w, for w of four bits, or of five from -15 to 15."""
+"""Width of either field: of moving * w, for w from -15 to 15."""
 
 
 class Ecp5Cell(Cell):
@@ -35,10 +35,6 @@ class Ecp5Cell(Cell):
     swap in different cycles could not all be placed. So what is held is held beside the multiplier.
     """
 
-    @property
-    def place_bits(self) -> int:
-        return OPERAND_BITS if self.config.lanes == 1 else 2 * self.config.stationary_bits + 1
-
     def pack(self, operands: Value) -> Value:
         """Give {w1 - (w0 < 0), w0} for two lanes: with the sign of w0 between them they are w1 * 2**13 + w0."""
         if self.config.lanes == 1:
@@ -46,7 +42,7 @@ class Ecp5Cell(Cell):
         places = []
         for i in range(self.config.load_rows):
             w0, w1 = (self.stationary_operand(operands, i, lane).as_signed() for lane in range(2))
-            places += [w0, w1 - w0[-1]]
+            places += [w0, (w1 - w0[-1])[: self.config.lane_bits]]
         return Cat(places)
 
     def multiply(self, m: Module, platform: object, waiting: Signal) -> None:
@@ -76,7 +72,7 @@ class Ecp5Cell(Cell):
         """Give the stationary factor that a place holds."""
         if self.config.lanes == 1:
             return Cat(BELOW, place)
-        w0, high = place[: self.config.stationary_bits], place[self.config.stationary_bits :]
+        w0, high = place[: self.config.lane_bits], place[self.config.lane_bits :]
         return Cat(w0, w0[-1].replicate(HIGH_FIELD - len(w0)), high, high[-1].replicate(FACTOR_BITS))[:FACTOR_BITS]
 
     def _field(self, product: Value, lane: int) -> Value:

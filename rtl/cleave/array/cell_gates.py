@@ -49,7 +49,7 @@ class GateCell(Cell):
         """The dot product of one lane."""
         config, style = self.config, self.style
         return DotProduct(
-            config.dot, OPERAND_BITS, config.stationary_bits, config.sum_bits,
+            config.dot, OPERAND_BITS, config.lane_bits, config.sum_bits,
             products="baugh_wooley" if style.products == "paired" and config.dot % 2 else style.products,
             reduction=style.reduction, adder=style.adder, stages=config.multiply_stages, subtract=True,
         )  # fmt: skip
@@ -75,7 +75,7 @@ class GateCell(Cell):
         sums = []
         for i in range(0, self.config.dot, 2):
             pair = [self.stationary_operand(operands, j, lane).as_signed() for j in (i, i + 1)]
-            adder = share(platform, Adder(self.config.stationary_bits + 1, "ripple"))
+            adder = share(platform, Adder(self.config.lane_bits + 1, "ripple"))
             m.submodules[f"{operands.name}_{lane}_{i}"] = adder
             m.d.comb += [adder.a.eq(pair[0]), adder.b.eq(pair[1])]
             sums.append(adder.total)

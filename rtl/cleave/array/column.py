@@ -1,11 +1,13 @@
 """The column: a slab's cells above each other, with the controls that reach them from the column's head."""
 
-from amaranth.hdl import Elaboratable, Module, Signal, signed
+from amaranth.hdl import Cat, Elaboratable, Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import OPERAND_BITS, ArrayConfig, bits_for
 from ..hdl import share
+from ..numerics.decode import PairDecoder
+from ..numerics.formats import PAIRS
 from .cells import make_cell
 
 
@@ -30,6 +32,8 @@ class Column(wiring.Component):
         In cycle t - 1: the moving row of cycle t is the first to meet the waiting stationary operands.
     write : In(1), index : In(log2(load_cycles)), stationary : In(8 * load_rows)
         Stationary rows [index * load_rows, (index + 1) * load_rows) are written.
+    pairs : In(2)
+        With two lanes: what each byte of `stationary` is, as `PairDecoder` has it.
     product : Out(signed(sum_bits)).array(lanes)
         The slab's dot products of this column.
     """
@@ -44,7 +48,7 @@ class Column(wiring.Component):
             "index": In(bits_for(config.load_cycles)),
             "stationary": In(OPERAND_BITS * config.load_rows),
             "product": Out(signed(config.sum_bits)).array(config.lanes),
-        })
+        } | ({"pairs": In(bits_for(len(PAIRS)))} if config.lanes > 1 else {}))
 
     @property
     def shared_name(self) -> str:
@@ -58,7 +62,7 @@ class Column(wiring.Component):
         south = [0] * config.lanes
         cells = [share(platform, make_cell(config)) for _ in range(config.cells)]
         packed = Signal(len(cells[0].stationary))
-        m.d.comb += packed.eq(cells[0].pack(self.stationary))
+        m.d.comb += packed.eq(cells[0].pack(self._operands(m)))
         for row, cell in enumerate(cells):
             m.submodules[f"cell_{row}"] = cell
             m.d.comb += [
@@ -76,3 +80,14 @@ class Column(wiring.Component):
             swap, south = swap_south, cell.to_south
         m.d.comb += [product.eq(sum_) for product, sum_ in zip(self.product, south, strict=True)]
         return m
+
+    def _operands(self, m: Module) -> Value:
+        """Give the operands of all lanes in the stationary bytes."""
+        if self.config.lanes == 1:
+            return self.stationary
+        operands = []
+        for number in range(self.config.load_rows):
+            m.submodules[f"decoder_{number}"] = decoder = PairDecoder(self.config.stationary_bits)
+            m.d.comb += [decoder.code.eq(self.stationary.word_select(number, OPERAND_BITS)), decoder.element.eq(self.pairs)]
+            operands += decoder.lanes
+        return Cat(operands)

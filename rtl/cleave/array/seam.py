@@ -13,7 +13,7 @@ from .tokens import row_layout
 
 
 class Seam(wiring.Component):
-    """One column of a seam and its accumulators.
+    """One column of a seam, of one lane, and its accumulators.
 
     With the same row's token in `read` in cycle t - 1, `add` in cycle t and `write` in cycle t + 1::
 
@@ -23,8 +23,8 @@ class Seam(wiring.Component):
     new value. Cutting the array is `fused = 0`.
 
     `scaled` is the product, or with `block_scales` the product in the uppermost bits of an accumulator, shifted right by
-    `add.shift` and the held distance together; what is shifted out is dropped (rounding towards minus infinity). The
-    held distance is the one last written before a `read` token with `swap`.
+    `add.shift` and, if `add.scaled`, the held distance together; what is shifted out is dropped (rounding towards minus infinity).
+    The held distance is the one last written before a `read` token with `swap`.
 
     Running sums and accumulators are kept as complements: what they are chosen by is a NOR then, the smallest of gates.
 
@@ -33,11 +33,11 @@ class Seam(wiring.Component):
     Parameters
     ----------
     config
-        Uses `accumulator_depth`, `accumulator_bits`, `block_scales` and the array's `sum_bits`.
+        Uses `accumulator_depth`, `accumulator_bits`, `block_scales` and the array's `product_bits`.
 
     Members
     -------
-    product : In(signed(sum_bits))
+    product : In(signed(product_bits))
         The slab's own dot product, which always starts from zero.
     from_north, to_south : In(signed(accumulator_bits)), Out(signed(accumulator_bits))
         Running sum of a fused partition, as its complement.
@@ -55,7 +55,7 @@ class Seam(wiring.Component):
         self.config = config
         row = row_layout(config)
         super().__init__({
-            "product": In(signed(config.array.sum_bits)),
+            "product": In(signed(config.array.product_bits)),
             "from_north": In(signed(config.accumulator_bits)),
             "to_south": Out(signed(config.accumulator_bits)),
             "read": In(row),
@@ -113,7 +113,8 @@ class Seam(wiring.Component):
         with m.If(self.read.swap):
             m.d.sync += held.eq(waiting)
         shift = Signal(self.config.shift_bits)
-        m.d.comb += shift.eq(saturated(self.add.shift + held, self.config.shift_bits))
+        distance = held & self.add.scaled.replicate(len(held))
+        m.d.comb += shift.eq(saturated(self.add.shift + distance, self.config.shift_bits))
         below = Const(0, self.config.accumulator_bits - len(self.product))
         return Cat(below, self.product).as_signed() >> shift
 

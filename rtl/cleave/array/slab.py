@@ -7,6 +7,8 @@ Read it as a clock. A `start` token arrives in cycle X and streams moving rows m
     X + m + 1 + cells + c       column c's product stands at the seam          (+ multiply_stages, here and below)
     X + m + 2 + cells + c       the sum is written to the accumulators, or taken over by the seam below
 
+Columns of two lanes have two seams, for the two results of a paired row, and a join one cycle before them.
+
 A `load` token arrives in cycle Y and writes the stationary tile's words i = 0, 1, ...:
 
     Y + i + c                   word i is read for column c (memories of `stationary_columns` columns, skewed inside by registers)
@@ -15,6 +17,7 @@ A `load` token arrives in cycle Y and writes the stationary tile's words i = 0, 
 Both hold for the next slab of the partition one cycle later, because the tokens reach it one cycle later.
 """
 
+from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
 from operator import or_
@@ -28,6 +31,7 @@ from ..engine.ports import AccumulatorRead
 from ..hdl import share
 from ..memory.ram import Ram1r1w, WritePort
 from .column import Column
+from .join import Join
 from .seam import Seam, saturated
 from .skew import delay, ripple
 from .tokens import ROW_MACS_BITS, load_layout, row_layout, start_layout, tile_layout, token
@@ -51,8 +55,8 @@ class Slab(wiring.Component):
         From this slab's sequencer, for the first slab of a partition.
     load_from_north, start_from_north : In(token); load_to_south, start_to_south : Out(token)
         From and to the neighbours, within a partition.
-    sums_from_north : In(accumulator_bits).array(columns), sums_to_south : Out(accumulator_bits).array(columns)
-        Running sums of a fused partition, as complements; column c's is due c cycles after column 0's.
+    sums_from_north : In(accumulator_bits).array(lanes * columns), sums_to_south : Out(accumulator_bits).array(lanes * columns)
+        Running sums of a fused partition, as complements, lane after lane; column c's is due c cycles after column 0's.
     moving, stationary : In(WritePort)
         Writes into the operand banks.
     distances : In(WritePort)
@@ -80,8 +84,8 @@ class Slab(wiring.Component):
             "start_from_north": In(start),
             "load_to_south": Out(load),
             "start_to_south": Out(start),
-            "sums_from_north": In(config.accumulator_bits).array(array.columns),
-            "sums_to_south": Out(config.accumulator_bits).array(array.columns),
+            "sums_from_north": In(config.accumulator_bits).array(array.lanes * array.columns),
+            "sums_to_south": Out(config.accumulator_bits).array(array.lanes * array.columns),
             "moving": In(WritePort(config.moving_depth, OPERAND_BITS * array.rows)),
             "stationary": In(
                 WritePort(config.stationary_depth, OPERAND_BITS * array.load_rows * array.columns, array.load_rows)
@@ -131,6 +135,8 @@ class Slab(wiring.Component):
                 column.index.eq(written.index),
                 column.stationary.eq(stationary[c]),
             ]
+            if array.lanes > 1:
+                m.d.comb += column.pairs.eq(written.pairs)
 
         # Seams: a row's token meets the row's sums as they leave the lowest cells.
         arrived = ripple(m, "arrived", row, 1 + MEMORY_LATENCY)[-1]
@@ -138,28 +144,35 @@ class Slab(wiring.Component):
             shifted = Signal.like(arrived)
             m.d.comb += [shifted.eq(arrived), shifted.shift.eq(saturated(arrived.shift + distance, self.config.shift_bits))]
             arrived = shifted
-        fall = ripple(m, "fall", arrived, array.cells + array.multiply_stages)
+        fall = ripple(m, "fall", arrived, array.seam_latency)
         rows = ripple(m, "row", fall[-1], array.columns + MEMORY_LATENCY + 1)
-        seams = []
+        lanes = [rows, *([self._of_pairs(row) for row in rows] for _ in range(1, array.lanes))]
+        seams: list[list[Seam]] = [[] for _ in lanes]
         for c, column in enumerate(columns):
-            m.submodules[f"seam_{c}"] = seam = share(platform, Seam(self.config))
-            seams.append(seam)
-            m.d.comb += [
-                seam.product.eq(column.product[0]),
-                seam.from_north.eq(self.sums_from_north[c]),
-                self.sums_to_south[c].eq(seam.to_south),
-                seam.read.eq(rows[c]),
-                seam.add.eq(rows[c + MEMORY_LATENCY]),
-                seam.write.eq(rows[c + MEMORY_LATENCY + 1]),
-            ]
+            products = self._join(m, platform, c, column, rows[c])
             if self.config.block_scales:
                 written = tiles[c + MEMORY_LATENCY]
-                last = written.valid & (written.index >= array.load_cycles - 1)
-                distance = Cat(last, Mux(written.scales, stationary[c][:OPERAND_BITS], 0))
-                m.d.comb += Cat(seam.distance_write, seam.distance).eq(
-                    delay(m, f"distance_{c}", distance, self.config.distance_delay)
-                )
-        self._drain(m, rows, seams)
+                of_lane = [written.scales & (written.index == array.load_cycles + lane) for lane in range(array.lanes)]
+                line = Cat(stationary[c][:OPERAND_BITS], *(written.valid & chosen for chosen in of_lane))
+                line = delay(m, f"distance_{c}", line, self.config.distance_delay)
+            for lane, tokens in enumerate(lanes):
+                m.submodules[f"seam_{lane}_{c}"] = seam = share(platform, Seam(self.config))
+                seams[lane].append(seam)
+                number = lane * array.columns + c
+                m.d.comb += [
+                    seam.product.eq(products[lane]),
+                    seam.from_north.eq(self.sums_from_north[number]),
+                    self.sums_to_south[number].eq(seam.to_south),
+                    seam.read.eq(tokens[c]),
+                    seam.add.eq(tokens[c + MEMORY_LATENCY]),
+                    seam.write.eq(tokens[c + MEMORY_LATENCY + 1]),
+                ]
+                if self.config.block_scales:
+                    m.d.comb += [
+                        seam.distance.eq(line[:OPERAND_BITS]),
+                        seam.distance_write.eq(line[OPERAND_BITS + lane]),
+                    ]
+        self._drain(m, lanes, seams)
 
         m.d.comb += [self.written.eq(rows[-1].write), self.signal.eq(rows[-1].signal & rows[-1].write.replicate(2))]
         flight = MEMORY_LATENCY + len(fall) + len(rows)
@@ -170,6 +183,21 @@ class Slab(wiring.Component):
             m.d.sync += left.eq(left - 1)
         m.d.comb += self.busy.eq((left != 0) | tile.valid)
         return m
+
+    def _join(self, m: Module, platform: object, c: int, column: Column, row: data.View) -> Sequence[Value]:
+        """Give a column's products for its seams, of the row that reads accumulators in this cycle."""
+        if len(column.product) == 1:
+            return column.product
+        m.submodules[f"join_{c}"] = join = share(platform, Join(self.config))
+        m.d.comb += [join.paired.eq(row.paired), *(to.eq(lane) for to, lane in zip(join.lanes, column.product, strict=True))]
+        return join.joined
+
+    def _of_pairs(self, row: data.View) -> data.View:
+        """Give a row's token as the second lane's seams see it: they have nothing of a row that is not paired."""
+        fields = {name: Value.cast(row[name]) for name in row.shape().members}
+        for name in ("write", "accumulate"):
+            fields[name] = row[name] & row.paired
+        return data.View(row.shape(), Cat(fields.values()))
 
     def _pass_south(
         self, m: Module, name: str, own: PureInterface, north: PureInterface, south: PureInterface
@@ -226,8 +254,10 @@ class Slab(wiring.Component):
             row.address.eq(current.accumulator),
             row.signal.eq(Mux(write & (current.rows == 1), current.signal, 0)),
         ]
+        if config.array.lanes > 1:
+            m.d.comb += row.paired.eq(current.paired)
         if config.block_scales:
-            m.d.comb += [row.swap.eq(start.valid), row.shift.eq(current.shift)]
+            m.d.comb += [row.swap.eq(start.valid), row.scaled.eq(current.scaled), row.shift.eq(current.shift)]
             return row, bank.read.data, self._distance(m, platform, streaming & current.scaled, current.moving)
         return row, bank.read.data, Const(0)
 
@@ -247,14 +277,19 @@ class Slab(wiring.Component):
         following = Signal(tile_layout(config))
         base = Signal.like(load.p.address, reset_less=True)
         last = tile.index == config.array.load_cycles - 1
+        if config.array.lanes > 1:
+            m.d.sync += following.pairs.eq(tile.pairs)
         if config.block_scales:
             scaled = Signal()
             with m.If(load.valid):
                 m.d.sync += scaled.eq(load.p.scaled)
-            m.d.sync += following.scales.eq(last & scaled)
-            last = tile.scales | (last & ~scaled)
+            m.d.sync += following.scales.eq(tile.scales | (last & scaled))
+            words = config.array.load_cycles + scaled * (1 + (tile.pairs.any() if config.array.lanes > 1 else 0))
+            last = tile.index == words - 1
         with m.If(load.valid):
             m.d.comb += [tile.valid.eq(1), tile.index.eq(0)]
+            if config.array.lanes > 1:
+                m.d.comb += tile.pairs.eq(load.p.pairs)
             m.d.sync += base.eq(load.p.address)
             m.d.sync += Assert(~following.valid, "a tile is loaded while another one is being written")
         with m.Else():
@@ -303,14 +338,15 @@ class Slab(wiring.Component):
                 operands.append(delay(m, f"stationary_{west + c}", column, c))
         return operands
 
-    def _drain(self, m: Module, rows: list, seams: list[Seam]) -> None:
-        """Read one group of columns for the drain, a column a cycle like the passes, between whose reads it fits."""
+    def _drain(self, m: Module, rows: list[list], seams: list[list[Seam]]) -> None:
+        """Read one group of columns of a lane for the drain, a column a cycle like the passes, between whose reads it fits."""
         config = self.config
         port = self.accumulators
-        groups = [seams[west : west + config.read_columns] for west in range(0, len(seams), config.read_columns)]
+        wests = range(0, config.array.columns, config.read_columns)
+        groups = [of_lane[west : west + config.read_columns] for of_lane in seams for west in wests]
+        first_rows = [of_lane[west] for of_lane in rows for west in wests]
         collisions = Signal(len(groups))
-        for group, collision in enumerate(collisions):
-            row = rows[group * config.read_columns]
+        for group, (row, collision) in enumerate(zip(first_rows, collisions, strict=True)):
             m.d.comb += collision.eq(
                 (port.group == group) & row.accumulate & (row.address[0] == port.address[0])
             )

@@ -4,6 +4,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
 from ..config import EngineConfig, bits_for
+from ..numerics.formats import PAIRS
 
 ROW_MACS_BITS = 20
 """Width of the useful MACs that one moving row stands for."""
@@ -14,7 +15,7 @@ def load_layout(config: EngineConfig) -> data.StructLayout:
     return data.StructLayout({
         "address": bits_for(config.stationary_depth),
         "below": bits_for(config.array.slabs),  # slabs of the partition that are still to the south
-    } | ({"scaled": 1} if config.block_scales else {}))  # the tile's last word has scales
+    } | _pairs(config) | ({"scaled": 1} if config.block_scales else {}))  # the tile's last words have scales
 
 
 def start_layout(config: EngineConfig) -> data.StructLayout:
@@ -28,7 +29,7 @@ def start_layout(config: EngineConfig) -> data.StructLayout:
         "below": bits_for(config.array.slabs),
         "signal": 2,  # units LOAD and DRAIN to give a token to after the last row
         "row_macs": ROW_MACS_BITS,
-    } | ({"scaled": 1} | _shift(config) if config.block_scales else {}))  # blocks have scales; the shift of all, besides these
+    } | _paired(config) | _scaled(config))
 
 
 def row_layout(config: EngineConfig) -> data.StructLayout:
@@ -39,7 +40,7 @@ def row_layout(config: EngineConfig) -> data.StructLayout:
         "fused": 1,
         "address": bits_for(config.accumulator_depth),
         "signal": 2,
-    } | ({"swap": 1} | _shift(config) if config.block_scales else {}))  # the first of its pass
+    } | _paired(config) | ({"swap": 1} | _scaled(config) if config.block_scales else {}))  # `swap`: the first of its pass
 
 
 def tile_layout(config: EngineConfig) -> data.StructLayout:
@@ -47,11 +48,22 @@ def tile_layout(config: EngineConfig) -> data.StructLayout:
     return data.StructLayout({
         "valid": 1,
         "index": bits_for(config.tile_words),
-    } | ({"scales": 1} if config.block_scales else {}))  # the word has the columns' distances from their anchors
+    } | _pairs(config) | ({"scales": 1} if config.block_scales else {}))  # the word has the columns' distances from their anchors
 
 
-def _shift(config: EngineConfig) -> dict[str, int]:
-    return {"shift": config.shift_bits} if config.block_scales else {}
+def _scaled(config: EngineConfig) -> dict[str, int]:
+    """Blocks have scales; the shift of all, besides these."""
+    return {"scaled": 1, "shift": config.shift_bits} if config.block_scales else {}
+
+
+def _pairs(config: EngineConfig) -> dict[str, int]:
+    """What a tile's bytes are, as in `numerics.decode.PAIRS`."""
+    return {"pairs": bits_for(len(PAIRS))} if config.array.lanes > 1 else {}
+
+
+def _paired(config: EngineConfig) -> dict[str, int]:
+    """The lanes' sums are results of their own."""
+    return {"paired": 1} if config.array.lanes > 1 else {}
 
 
 def token(layout: data.StructLayout) -> wiring.Signature:

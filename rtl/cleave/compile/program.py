@@ -65,12 +65,13 @@ class Program:
         accumulate_rest: bool = True,
         scaled: bool = False,
         shift: int = 0,
+        pairs: int = 0,
         after: Iterable[int] = (),
     ) -> int:
         """Add a MATMUL whose passes all use the same accumulator rows."""
         return self._add(
             [Opcode.MATMUL, 0, 0, first, count, rows, passes, moving, moving_step, stationary, stationary_step,
-             accumulator, 0, scaled, shift, accumulate_first, accumulate_rest, row_macs, last_row_macs],
+             accumulator, 0, scaled, shift, accumulate_first, accumulate_rest, row_macs, last_row_macs, pairs],
             Unit.SLAB + first, Unit.SLAB + first + count - 1, after,
         )  # fmt: skip
 
@@ -90,12 +91,13 @@ class Program:
         target: int = 0,
         mode: int = 0,
         saturate: bool = False,
+        lane: int = 0,
         after: Iterable[int] = (),
     ) -> int:
         """Add a DRAIN."""
         return self._add(
             [Opcode.DRAIN, 0, 0, output, relu, slab, accumulator, rows, columns, parameters, memory, stride,
-             row_parameters, target, mode, saturate],
+             row_parameters, target, mode, saturate, lane],
             Unit.DRAIN, Unit.DRAIN, after,
         )  # fmt: skip
 

@@ -4,7 +4,7 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Assert, Cat, Elaboratable, Format, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
@@ -68,9 +68,14 @@ class AccumulatorReader(wiring.Component):
         active = Signal()
         row, left, group = Signal.like(job.accumulator), Signal.like(job.rows), Signal.like(self.read[0].group)
         credit = Signal(range(depth + 1), init=depth)
-        last_group = job.last_beat >> (len(widths) - 1)
+        last_group = Signal.like(group)
+
+        def first_group(job: data.View) -> Value | int:
+            return Mux(job.lane, config.read_groups, 0) if config.array.lanes > 1 else 0
+
         ask, accepted, row_ends, job_ends = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
+            last_group.eq(first_group(job) + (job.last_beat >> (len(widths) - 1))),
             ask.eq(active & credit.any() & ~self.stop),
             accepted.eq(ask & Cat(read.ready for read in self.read).bit_select(job.slab, 1)),
             row_ends.eq(group == last_group),
@@ -82,7 +87,7 @@ class AccumulatorReader(wiring.Component):
         with m.If(accepted):
             m.d.sync += group.eq(group + 1)
             with m.If(row_ends):
-                m.d.sync += [group.eq(0), row.eq(row + 1), left.eq(left - 1)]
+                m.d.sync += [group.eq(first_group(job)), row.eq(row + 1), left.eq(left - 1)]
         with m.If(self.job.ready):
             m.d.sync += active.eq(self.job.valid)
         with m.If(self.job.ready & self.job.valid):
@@ -90,7 +95,7 @@ class AccumulatorReader(wiring.Component):
                 job.eq(self.job.payload),
                 row.eq(self.job.payload.accumulator),
                 left.eq(self.job.payload.rows),
-                group.eq(0),
+                group.eq(first_group(self.job.payload)),
             ]
 
         # Straighten: a token travels with each half and pushes it into its queue when its last column is there.

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EngineConfig
+from ..numerics.formats import PAIRS
 from .fetch import FETCHED
 from .isa import FIELDS, Error, Opcode, Unit
 from .ports import Failure, command_layout, instruction_layout
@@ -18,8 +19,9 @@ class Dispatcher(wiring.Component):
     """Dispatch one instruction per cycle, as soon as every queue that it goes to has room.
 
     Raises ILLEGAL_INSTRUCTION for an unknown opcode, set bits without a field, tokens from or for units that do not
-    exist or do not exchange any, a MATMUL whose partition is not in the array or that has no rows or passes, and one with scales or
-    a shift in an engine without `block_scales`. What an address or a length may be is checked where it is used.
+    exist or do not exchange any, a MATMUL whose partition is not in the array or that has no rows or passes, one with scales or
+    a shift in an engine without `block_scales`, and one with pairs that there are not, or in an array of one lane. What an address
+    or a length may be is checked where it is used.
 
     Members
     -------
@@ -47,6 +49,7 @@ class Dispatcher(wiring.Component):
         word = self.i.p.instruction
         views = {opcode: data.View(instruction_layout(opcode), word[: instruction_layout(opcode).size]) for opcode in Opcode}
         scales = Const(0) if self.config.block_scales else views[Opcode.MATMUL].scaled | views[Opcode.MATMUL].shift.any()
+        formats = len(PAIRS) if self.config.array.lanes > 1 else 1
         every_slab = (1 << slabs) - 1 << Unit.SLAB
         partners = {
             Opcode.LOAD: every_slab | 1 << Unit.DRAIN,
@@ -70,7 +73,8 @@ class Dispatcher(wiring.Component):
                 with m.Case(opcode):
                     if opcode is Opcode.MATMUL:
                         past = view.first + view.count
-                        place = (view.count != 0) & (past <= slabs) & (view.rows != 0) & (view.passes != 0) & ~scales
+                        place = (view.count != 0) & (past <= slabs) & (view.rows != 0) & (view.passes != 0)
+                        place &= ~scales & (view.pairs < formats)
                         inside = [(view.first <= s) & (s < past) for s in range(slabs)]
                         rooms = [~member | port.ready for member, port in zip(inside, self.slabs, strict=True)]
                         m.d.comb += [legal.eq(form & place), ready.eq(Cat(rooms).all())]

@@ -31,7 +31,7 @@ class DrainDecoder(wiring.Component):
         Accept, give out and report nothing. High from the cycle after a failure on.
     job : Out(stream.Signature(job_layout(config)))
     failure : Out(Failure())
-        ILLEGAL_INSTRUCTION for outputs past the last, which is MOVING without `block_scales`, a slab that is not there, no
+        ILLEGAL_INSTRUCTION for outputs past the last, which is MOVING without `block_scales`, a slab or lane that is not there, no
         rows, no columns or more than the array's, with INT32 `relu` or `parameters`, with MOVING a stride, no slabs, a
         segment for a slab that is not there, two segments for one slab, or bits between mask and address, with ROUNDED a
         target past the last, and without it any of what only it has. BANK_RANGE for rows, parameters of columns or rows, or
@@ -75,6 +75,7 @@ class DrainDecoder(wiring.Component):
             illegal.eq(Cat(
                 instruction.output > last_output,
                 instruction.slab >= slabs,
+                instruction.lane >= array.lanes,
                 instruction.rows == 0,
                 instruction.columns == 0,
                 instruction.columns > array.columns,
@@ -138,6 +139,7 @@ class DrainDecoder(wiring.Component):
             job.output.eq(instruction.output),
             job.relu.eq(instruction.relu),
             job.slab.eq(instruction.slab),
+            job.lane.eq(instruction.lane if array.lanes > 1 else 0),
             job.accumulator.eq(instruction.accumulator),
             job.rows.eq(instruction.rows),
             job.columns.eq(instruction.columns),

@@ -28,6 +28,7 @@ def job_layout(config: EngineConfig) -> data.StructLayout:
         "output": Output,
         "relu": 1,
         "slab": bits_for(array.slabs),
+        "lane": bits_for(array.lanes),
         "accumulator": bits_for(config.accumulator_depth),
         "rows": bits_for(config.accumulator_depth + 1),
         "columns": bits_for(array.columns + 1),

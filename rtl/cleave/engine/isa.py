@@ -126,12 +126,14 @@ FIELDS: dict[Opcode, tuple[Field, ...]] = {
         Field("stationary_step", 15, "added to it after each pass"),
         Field("accumulator", 15, "accumulator row of the first pass, in the partition's last slab"),
         Field("accumulator_step", 15, "added to it after each pass"),
-        Field("scaled", 1, "moving rows and stationary tiles have block scales; a tile has one more word then"),
+        Field("scaled", 1, "moving rows and stationary tiles have block scales; a tile has one more word for each lane then"),
         Field("shift", 7, "bits by which every dot product is shifted right from the top of the accumulators, besides its scales"),
         Field("accumulate_first", 1, "the first pass adds to its accumulators; 0 overwrites them"),
         Field("accumulate_rest", 1, "the passes after the first add to their accumulators; 0 overwrites them"),
         Field("row_macs", 20, "useful MACs per moving row in every pass but the last, for the performance counter"),
         Field("last_row_macs", 20, "useful MACs per moving row in the last pass"),
+        Field("pairs", 2, "1, 2: each byte of the stationary tiles is two INT4, two E2M1, the lower half for lane 0; 0: one INT8, "
+                          "or what LOAD made of another element"),
     ),
     Opcode.DRAIN: (
         *COMMON,
@@ -149,6 +151,7 @@ FIELDS: dict[Opcode, tuple[Field, ...]] = {
         Field("target", 4, "rounded: number of the format; else 0"),
         Field("mode", 2, "rounded: 0 nearest even, 1 toward zero, 2 nearest away, 3 stochastic; else 0"),
         Field("saturate", 1, "rounded: overflow gives the largest number instead of infinity or NaN; else 0"),
+        Field("lane", 1, "lane whose accumulators are drained: 1 has those of the operands in the upper halves of bytes"),
     ),
 }
 """Fields of each opcode, from bit 0 up."""

@@ -123,17 +123,17 @@ class BankWrites(wiring.Signature):
 class AccumulatorRead(wiring.Signature):
     """The drain's way into a slab's accumulators, seen from the drain.
 
-    A request for `group` (columns from `group * read_columns`) of row `address` is accepted in a cycle with `valid` and
-    `ready`; `ready` is low while a pass reads the same half of the interleaved bank, at most every other cycle. Column
-    `group * read_columns + i` then stands in `data[i]` for one cycle, `READ_LATENCY + i` cycles later. A slab that was
-    not asked shows 0, so that slabs are merged by OR; columns beyond the array are 0. `address` is the same at all slabs.
+    A request for `group` (columns from `group * read_columns`; lane 1's groups follow lane 0's) of row `address` is accepted in a
+    cycle with `valid` and `ready`; `ready` is low while a pass reads the same half of the interleaved bank, at most every other
+    cycle. Column `group * read_columns + i` then stands in `data[i]` for one cycle, `READ_LATENCY + i` cycles later. A slab that
+    was not asked shows 0, so that slabs are merged by OR; columns beyond the array are 0. `address` is the same at all slabs.
     """
 
     def __init__(self, config: EngineConfig) -> None:
         super().__init__({
             "valid": Out(1),
             "ready": In(1),
-            "group": Out(bits_for(config.read_groups)),
+            "group": Out(bits_for(config.array.lanes * config.read_groups)),
             "address": Out(bits_for(config.accumulator_depth)),
             "data": In(config.accumulator_bits).array(config.read_columns),
         })

@@ -15,7 +15,8 @@ A pass is a load (decided in cycle u, at the slab in u + 1) and a start (decided
     u' >= t + 1, u' >= u + tile_words   the next tile is written behind the swap, one tile at a time
     t' >= t + rows                      one moving row a cycle
 
-with tile_words = load_cycles, and one more in a scaled pass: so passes follow each other every max(rows, tile_words) cycles.
+with tile_words = load_cycles, and in a scaled pass one more for each lane that it uses: so passes follow each other every
+max(rows, tile_words) cycles.
 """
 
 from amaranth.hdl import Const, Elaboratable, Module, Mux, Signal
@@ -24,6 +25,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..array.tokens import ROW_MACS_BITS, load_layout, start_layout, token
 from ..config import MEMORY_LATENCY, EngineConfig, bits_for
+from ..numerics.formats import PAIRS
 from .isa import Counter, Error
 from .ports import Failure
 
@@ -52,6 +54,7 @@ def matmul_layout(config: EngineConfig) -> data.StructLayout:
     """A MATMUL in a slab's queue: the instruction's fields, and this slab's place in the partition."""
     slabs = bits_for(config.array.slabs)
     width = {name: bits_for(limit + 1) for name, limit in limits(config).items()}
+    pairs = {"pairs": bits_for(len(PAIRS))} if config.array.lanes > 1 else {}
     return data.StructLayout({
         "offset": slabs,  # slabs of the partition above this one; 0 leads
         "below": slabs,
@@ -70,7 +73,7 @@ def matmul_layout(config: EngineConfig) -> data.StructLayout:
         "wait": 2,  # for LOAD and DRAIN, at the leader
         "signal": 2,
         "index": 32,
-    } | ({"scaled": 1, "shift": width["shift"]} if config.block_scales else {}))
+    } | ({"scaled": 1, "shift": width["shift"]} if config.block_scales else {}) | pairs)
 
 
 class Ready(wiring.Signature):
@@ -143,6 +146,8 @@ class Sequencer(wiring.Component):
         follows = self.command.valid & (head.offset != 0)
         alone = head.below == 0
         scaled = head.scaled if config.block_scales else Const(0)
+        paired = head.pairs.any() if array.lanes > 1 else Const(0)
+        scale_words = Mux(scaled, 1 + paired, 0)
 
         # The pass at hand. Addresses have a bit more than the instruction's, so that a sum past the end is seen.
         first = Signal(init=1)
@@ -187,10 +192,10 @@ class Sequencer(wiring.Component):
         loaded = Signal()
         outside = (
             (current.moving + head.rows > config.moving_depth)
-            | (current.stationary + array.load_cycles + scaled > config.stationary_depth)
+            | (current.stationary + array.load_cycles + scale_words > config.stationary_depth)
             | (current.accumulator + head.rows > config.accumulator_depth)
         )
-        written = loading < array.cells + scaled
+        written = loading < array.cells + scale_words
         go = leads & ~self.waits.any() & ~self.abort
         wants_load = go & ~loaded & can_load & (alone | self.from_south.load)
         starts = go & loaded & written & can_start & (alone | self.from_south.start)
@@ -217,7 +222,7 @@ class Sequencer(wiring.Component):
         # What every slab of the partition keeps of them.
         m.d.sync += [loading.eq(Mux(loading == 0, 0, loading - 1)), free.eq(Mux(free == 0, 0, free - 1))]
         with m.If(decision.load):
-            m.d.sync += [loaded.eq(leads), loading.eq(array.load_cycles - 1 + scaled + head.offset)]
+            m.d.sync += [loaded.eq(leads), loading.eq(array.load_cycles - 1 + scale_words + head.offset)]
         with m.If(decision.start):
             m.d.sync += [
                 loaded.eq(0),
@@ -257,6 +262,8 @@ class Sequencer(wiring.Component):
                 start.p.scaled.eq(scaled),
                 start.p.shift.eq(head.shift),
             ]
+        if array.lanes > 1:
+            m.d.sync += [self.load.p.pairs.eq(head.pairs), start.p.paired.eq(paired)]
         m.d.comb += self.busy.eq(start.valid | self.start.valid)
 
         # Why nothing streams, for the counters.

@@ -3,7 +3,7 @@
 from ..config import ACCUMULATOR_BYTES, EngineConfig
 from ..engine.isa import Destination, Error, Instruction, Opcode, Output, Unit
 from ..errors import EngineError
-from ..numerics.formats import TARGETS
+from ..numerics.formats import PAIRS, TARGETS
 from ..numerics.requantise import RECORD_BYTES
 
 
@@ -103,6 +103,7 @@ def _load(instruction: Instruction, config: EngineConfig, window: int) -> list[R
 
 def _matmul(instruction: Instruction, config: EngineConfig, _window: int) -> list[Rule]:
     array, last = config.array, instruction.passes - 1
+    formats = len(PAIRS) if array.lanes > 1 else 1
 
     def ends(start: int, step: int, words: int, depth: int, name: str) -> Rule:
         return Error.BANK_RANGE, start + max(last, 0) * step + words <= depth, f"{name} must lie below {depth}"
@@ -115,6 +116,7 @@ def _matmul(instruction: Instruction, config: EngineConfig, _window: int) -> lis
             config.block_scales or not (instruction.scaled or instruction.shift),
             "scaled and shift must be 0 without block_scales",
         ),
+        (Error.ILLEGAL_INSTRUCTION, instruction.pairs < formats, f"pairs must be below {formats}"),
         (
             Error.ILLEGAL_INSTRUCTION,
             instruction.first + instruction.count <= array.slabs,
@@ -124,7 +126,7 @@ def _matmul(instruction: Instruction, config: EngineConfig, _window: int) -> lis
         ends(
             instruction.stationary,
             instruction.stationary_step,
-            array.load_cycles + instruction.scaled,
+            array.load_cycles + scale_words(instruction),
             config.stationary_depth,
             "stationary words",
         ),
@@ -136,6 +138,11 @@ def _matmul(instruction: Instruction, config: EngineConfig, _window: int) -> lis
             "accumulator rows",
         ),
     ]
+
+
+def scale_words(instruction: Instruction) -> int:
+    """Give the words of a stationary tile of a MATMUL that have the distances of its scales."""
+    return instruction.scaled * (1 + bool(instruction.pairs))
 
 
 def moving_output(instruction: Instruction) -> tuple[int, int]:
@@ -153,6 +160,7 @@ def _drain(instruction: Instruction, config: EngineConfig, window: int) -> list[
         (Error.ILLEGAL_INSTRUCTION, rounded or not only_rounded, "target, mode, saturate and row_parameters must be 0 here"),
         (Error.ILLEGAL_INSTRUCTION, instruction.target < len(TARGETS), f"target must be below {len(TARGETS)}"),
         (Error.ILLEGAL_INSTRUCTION, instruction.slab < array.slabs, f"slab must be below {array.slabs}"),
+        (Error.ILLEGAL_INSTRUCTION, instruction.lane < array.lanes, f"lane must be below {array.lanes}"),
         (Error.ILLEGAL_INSTRUCTION, 1 <= columns <= array.columns, f"columns must be 1 to {array.columns}"),
     ]
     ranges: list[Rule] = [

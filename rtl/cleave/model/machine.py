@@ -10,10 +10,12 @@ from ..config import ACCUMULATOR_BITS, EngineConfig
 from ..engine.isa import INSTRUCTION_BYTES, Destination, Error, Instruction, Opcode, Output, Unit, decode
 from ..errors import EngineError
 from ..numerics.drain import ROUND_RECORD, round_accumulators
-from ..numerics.formats import ELEMENTS, TARGETS
+from ..numerics.formats import ELEMENTS, INT4, PAIRS, TARGETS
 from ..numerics.requantise import RECORD, requantise
 from ..numerics.rounding import Rounding
 from .check import check, cuts, moving_output, parameter_word_bytes
+
+NIBBLE_BITS = INT4.bits
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Machine:
         uint8[slabs, moving_depth]: how far a moving word's block is below its row's anchor. Those of stationary tiles stand in
         part 0 of a word of `stationary`.
     accumulators
-        int64[slabs, accumulator_depth, columns].
+        int64[slabs, lanes, accumulator_depth, columns].
     parameters, row_parameters
         One record per column, and one per row, `drain_lanes` to a word.
     useful_macs
@@ -56,7 +58,7 @@ class Machine:
         self.moving = np.zeros((array.slabs, config.moving_depth, array.rows), np.int8)
         self.stationary = np.zeros((array.slabs, config.stationary_depth, array.load_rows, array.columns), np.int8)
         self.distances = np.zeros((array.slabs, config.moving_depth), np.uint8)
-        self.accumulators = np.zeros((array.slabs, config.accumulator_depth, array.columns), np.int64)
+        self.accumulators = np.zeros((array.slabs, array.lanes, config.accumulator_depth, array.columns), np.int64)
         self.parameters = np.zeros(config.parameter_depth * config.drain_lanes, RECORD)
         self.row_parameters = np.zeros(len(self.parameters), ROUND_RECORD)
 
@@ -165,30 +167,29 @@ class Machine:
         stationary = instruction.stationary + steps * instruction.stationary_step + np.arange(array.load_cycles)
         # float32 holds every sum of `rows` products exactly: at most 2**10 * 2**14.
         a = self.moving[slabs, moving].astype(np.float32)
-        w = (
-            self.stationary[slabs, stationary]
-            .astype(np.float32)
-            .reshape(instruction.count, passes, array.rows, array.columns)
-        )
-        products = (a @ w).astype(np.int64)
-        if config.block_scales:
-            shift: NDArray[np.int64] | int = instruction.shift
-            if instruction.scaled:
-                of_column = self.stationary[slabs, stationary[:, -1] + 1, 0].view(np.uint8).astype(np.int64)
-                shift = shift + self.distances[slabs, moving][..., None] + of_column[:, :, None]
-            products = products << config.accumulator_bits - array.sum_bits >> np.minimum(shift, 63)
-        products = products.sum(axis=0)
-        bank = self.accumulators[slabs.stop - 1]
-        for number, product in enumerate(products):
-            first = instruction.accumulator + number * instruction.accumulator_step
-            if instruction.accumulate_rest if number else instruction.accumulate_first:
-                product = product + bank[first : first + rows]  # noqa: PLW2901  what is written, either way
-            bank[first : first + rows] = _wrapped(product, config.accumulator_bits)
+        tiles = self.stationary[slabs, stationary].reshape(instruction.count, passes, array.rows, array.columns)
+        for lane, w in enumerate(_lanes(tiles, instruction.pairs)):
+            products = (a @ w.astype(np.float32)).astype(np.int64)
+            if config.block_scales:
+                shift: NDArray[np.int64] | int = instruction.shift
+                if instruction.scaled:
+                    words = stationary[:, -1] + 1 + lane
+                    of_column = self.stationary[slabs, words, 0].view(np.uint8).astype(np.int64)
+                    shift = shift + self.distances[slabs, moving][..., None] + of_column[:, :, None]
+                up = NIBBLE_BITS if instruction.pairs else 0
+                products = products << config.accumulator_bits - array.product_bits + up >> np.minimum(shift, 63)
+            products = products.sum(axis=0)
+            bank = self.accumulators[slabs.stop - 1, lane]
+            for number, product in enumerate(products):
+                first = instruction.accumulator + number * instruction.accumulator_step
+                if instruction.accumulate_rest if number else instruction.accumulate_first:
+                    product = product + bank[first : first + rows]  # noqa: PLW2901  what is written, either way
+                bank[first : first + rows] = _wrapped(product, config.accumulator_bits)
         self.useful_macs += rows * ((passes - 1) * instruction.row_macs + instruction.last_row_macs)
 
     def _drain(self, instruction: Instruction) -> None:
         first, columns = instruction.accumulator, instruction.columns
-        rows = self.accumulators[instruction.slab, first : first + instruction.rows, :columns]
+        rows = self.accumulators[instruction.slab, instruction.lane, first : first + instruction.rows, :columns]
         raw = _wrapped(rows, ACCUMULATOR_BITS).astype("<i4")
         if instruction.output == Output.INT32:
             self._store(instruction, raw.view(np.uint8))
@@ -231,6 +232,14 @@ def _decoded(codes: NDArray[np.uint8], element: int) -> NDArray[np.int8]:
     """Give the integers of elements as the array has them, of codes in the lowest bits of each byte."""
     target = ELEMENTS[element]
     return (target.integers[codes & (1 << target.bits) - 1] << target.alignment).astype(np.int8)
+
+
+def _lanes(tiles: NDArray[np.int8], pairs: int) -> list[NDArray[np.int64]] | list[NDArray[np.int8]]:
+    """Give the operands of each lane in the bytes of stationary tiles."""
+    if not pairs:
+        return [tiles]
+    codes = tiles.view(np.uint8)
+    return [PAIRS[pairs].integers[nibble] for nibble in (codes & (1 << NIBBLE_BITS) - 1, codes >> NIBBLE_BITS)]
 
 
 def _wrapped(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:

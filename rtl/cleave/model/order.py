@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from ..config import EngineConfig
 from ..engine.isa import Destination, Instruction, Opcode, Output, Unit
-from .check import cuts, moving_output, parameter_word_bytes, result_bytes
+from .check import cuts, moving_output, parameter_word_bytes, result_bytes, scale_words
 from .machine import bits, units
 
 Clock = NDArray[np.int64]
 Place = tuple[str, int]
+
+ACCUMULATORS = ("accumulators", "accumulators of lane 1")
 
 
 class Access(NamedTuple):
@@ -92,8 +94,9 @@ def _matmul(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
     def words(start: int, step: int, count: int) -> NDArray[np.int64]:
         return np.unique(start + steps * step + np.arange(count))
 
+    tile_words = config.array.load_cycles + scale_words(instruction)
     moving = words(instruction.moving, instruction.moving_step, instruction.rows)
-    stationary = words(instruction.stationary, instruction.stationary_step, config.array.load_cycles + instruction.scaled)
+    stationary = words(instruction.stationary, instruction.stationary_step, tile_words)
     last = instruction.first + instruction.count - 1
     for slab in range(instruction.first, last + 1):
         yield Access(("moving", slab), Unit.SLAB + slab, moving, write=False)
@@ -101,13 +104,14 @@ def _matmul(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
         if instruction.scaled:
             yield Access(("distances", slab), Unit.SLAB + slab, moving, write=False)
     rows = words(instruction.accumulator, instruction.accumulator_step, instruction.rows)
-    yield Access(("accumulators", last), Unit.SLAB + last, rows, write=True)
+    for lane in range(2 if instruction.pairs else 1):
+        yield Access((ACCUMULATORS[lane], last), Unit.SLAB + last, rows, write=True)
 
 
 def _drain(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
     first, columns = instruction.accumulator, instruction.columns
     rows = slice(first, first + instruction.rows)
-    yield Access(("accumulators", instruction.slab), Unit.DRAIN, rows, write=False)
+    yield Access((ACCUMULATORS[instruction.lane], instruction.slab), Unit.DRAIN, rows, write=False)
     if instruction.output != Output.INT32:
         words = slice(instruction.parameters, instruction.parameters + cuts(columns, config.drain_lanes))
         yield Access(("parameters", 0), Unit.DRAIN, words, write=False)
@@ -161,7 +165,7 @@ class _History:
             "row parameters": config.parameter_depth,
             "moving": config.moving_depth,
             "stationary": config.stationary_depth,
-            "accumulators": config.accumulator_depth,
+            **dict.fromkeys(ACCUMULATORS, config.accumulator_depth),
             "parameters": config.parameter_depth,
             "memory": window,
         }

@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, s
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .formats import ELEMENTS, INT8, Format, Kind
+from .formats import E2M1, ELEMENTS, INT4, INT8, PAIRS, Format, Kind
 
-__all__ = ["ElementDecoder"]
+__all__ = ["ElementDecoder", "PairDecoder"]
 
 
 class ElementDecoder(wiring.Component):
@@ -47,6 +47,51 @@ class ElementDecoder(wiring.Component):
                             wide.eq(Cat(Const(0, widest.bits - element.bits), code)),
                             self.decoded.eq(Cat(Const(0, widest.alignment), decoded)),
                         ]
+        return m
+
+
+class PairDecoder(wiring.Component):
+    """Decode a byte of a stationary tile to the operands of two lanes, lane 0's in its low half.
+
+        INT8    lane 0 has the low nibble without sign, lane 1 the high one: value = 16 * lanes[1] + lanes[0]
+        INT4    the values
+        E2M1    twice the values
+
+    So no operand is -16, which a multiplier's field does not hold. Combinational.
+
+    Parameters
+    ----------
+    bits
+        Of a lane's code: 4.
+
+    Members
+    -------
+    code : In(2 * bits)
+    element : In(2)
+        Number of the format in `PAIRS`.
+    lanes : Out(signed(bits + 1)).array(2)
+    """
+
+    shared_name = "pair_decoder"
+
+    def __init__(self, bits: int = INT4.bits) -> None:
+        self.bits = bits
+        super().__init__({
+            "code": In(2 * bits),
+            "element": In(range(len(PAIRS))),
+            "lanes": Out(signed(bits + 1)).array(2),
+        })
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        m = Module()
+        for number, lane in enumerate(self.lanes):
+            nibble = self.code.word_select(number, self.bits)
+            m.d.comb += lane.eq(nibble.as_signed())
+            with m.If((self.element == PAIRS.index(INT8)) & (number == 0)):
+                m.d.comb += lane.eq(nibble)
+            if self.bits == E2M1.bits:  # proofs of narrower lanes have no such format
+                with m.If(self.element == PAIRS.index(E2M1)):
+                    m.d.comb += lane.eq(_float(E2M1, nibble).as_signed())
         return m
 
 

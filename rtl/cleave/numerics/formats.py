@@ -21,7 +21,7 @@ from ..config import OPERAND_BITS
 
 __all__ = [
     "Kind", "Specials", "Format", "FP32", "BF16", "FP16", "E4M3", "E5M2", "INT8", "INT4", "E2M1", "E2M3", "E8M0", "ELEMENTS",
-    "TARGETS", "Operand", "OPERANDS", "parse_operands", "product_bits",
+    "PAIRS", "TARGETS", "Operand", "OPERANDS", "parse_operands", "product_bits",
 ]  # fmt: skip
 
 
@@ -170,6 +170,9 @@ E8M0 = Format("E8M0", Kind.SCALE, 8, 0, 127, Specials.NAN)
 
 ELEMENTS = (INT8, INT4, E2M1, E2M3)
 """What the array multiplies. An element's place here is its number in hardware."""
+
+PAIRS = (INT8, INT4, E2M1)
+"""What a byte of a stationary tile is in a column of two lanes: one INT8, or two of another. Numbers are those of `ELEMENTS`."""
 
 TARGETS = (*ELEMENTS, FP32, BF16, FP16, E4M3, E5M2)
 """What the drain rounds to. A target's place here is its number in hardware."""
