@@ -55,7 +55,7 @@ REGISTERS = {
     Register.WINDOW_SIZE_LOW: ("programmed", "bytes of the memory window"),
     Register.WINDOW_SIZE_HIGH: ("programmed", "16 bits"),
     Register.WATCHDOG: ("programmed", "cycles without a transfer that the bus may owe one; 0: any number"),
-    Register.SHAPE: ("read", "bits 7:0 slabs, 19:8 rows of a slab, 31:20 columns"),
+    Register.SHAPE: ("read", "bits 6:0 slabs, 7 columns have two lanes, 19:8 rows of a slab, 31:20 columns"),
     Register.COUNTERS: ("read", "first of the performance counters, in the order below"),
 }
 
@@ -258,10 +258,19 @@ Sums wrap at the width of an accumulator. A pass takes max(M, rows / load_rows) 
 pause.
 
 In engines with `block_scales`, accumulators have `accumulator_bits` bits, and each slab's dot product stands at their top, its
-lowest bit above accumulator_bits - sum_bits zeros, and is shifted right by `shift`. `scaled` passes shift it further, by the
+lowest bit above accumulator_bits - product_bits zeros, and is shifted right by `shift`. `scaled` passes shift it further, by the
 distances of the slab's moving row and stationary column. What falls out at the bottom is dropped, towards minus infinity, before
-anything is added. `shift` = accumulator_bits - sum_bits gives the sum above. A scaled tile has a word more, so that a pass takes
-max(M, rows / load_rows + 1) cycles. In other engines `scaled` and `shift` must be 0.
+anything is added. `shift` = accumulator_bits - product_bits gives the sum above. A scaled tile has a word more, so that a pass
+takes max(M, rows / load_rows + 1) cycles. In other engines `scaled` and `shift` must be 0.
+
+In arrays whose columns have two **lanes** (`stationary_bits` = 4), `pairs` says that each byte of a stationary tile is two elements
+of 4 bits, and a column gives two sums, one for each half of its bytes, in the same cycles:
+
+    accumulator[lane][m, n] = ... + sum over k of moving[m, k] * element(half `lane` of stationary[k, n])
+
+An element is INT4, or twice an E2M1; with `block_scales` either is multiplied by 16 besides. Each lane has accumulators of its own,
+at the same addresses, and a scaled tile a word of distances for each lane, lane 0's first: a pass takes
+max(M, rows / load_rows + 2) cycles. A pass without `pairs` uses lane 0's accumulators only. LOAD writes pairs as it writes INT8.
 
 {fields(Opcode.MATMUL)}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from cleave.engine.isa import Error
 from cleave.numerics.requantise import RECORD, requantise
 
 BACKENDS: tuple[Backend, ...] = ("model", "rtl")
-CONFIGS = ("default", "odd")
+CONFIGS = ("default", "odd", "w4a8")
 
 RANDOM = np.random.default_rng(11)
 
@@ -45,6 +46,32 @@ def test_matmul_equals_numpy(engine: Engine, m: int, k: int, n: int, seed: int) 
     np.testing.assert_array_equal(product, a.astype(np.int64) @ b.astype(np.int64))
     assert stats.useful_macs == m * k * n
     assert stats.partition in range(1, engine.config.array.slabs + 1)
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(m=st.integers(1, 90), k=st.integers(1, 90), n=st.integers(1, 120), seed=st.integers(0, 2**32))
+def test_int4_equals_numpy(engine: Engine, m: int, k: int, n: int, seed: int) -> None:
+    """Pairs of INT4 in the bytes of an array with two lanes, and single ones elsewhere, raw and requantised."""
+    random = np.random.default_rng(seed)
+    a, b = random.integers(-128, 128, (m, k), np.int8), random.integers(-8, 8, (k, n), np.int8)
+    partition = int(random.integers(1, engine.config.array.slabs + 1))
+    exact = a.astype(np.int64) @ b
+    product, stats = engine.matmul(a, b.astype(ml_dtypes.int4), partition=partition)
+    assert product.dtype == np.int32 and stats.useful_macs == m * k * n
+    np.testing.assert_array_equal(product, exact)
+    bias = random.integers(-500, 500, n)
+    product, _ = engine.matmul(a, b.astype(ml_dtypes.int4), bias=bias, scale=2.0**-5)
+    np.testing.assert_array_equal(product, np.clip(np.rint((exact + bias) / 32), -128, 127))
+
+
+def test_two_lanes_take_half_the_cycles() -> None:
+    a, b = operands(64, 128, 128)
+    b = (b >> 4).astype(ml_dtypes.int4)
+    with Engine("w4a8") as engine:
+        _, pairs = engine.matmul(a, b)
+        _, single = engine.matmul(a, b.astype(np.int8))
+    assert pairs.useful_macs == single.useful_macs
+    assert pairs.streaming is not None and single.streaming == 2 * pairs.streaming
 
 
 def test_every_partition_gives_the_same_bits(engine: Engine) -> None:
@@ -121,9 +148,9 @@ def test_an_error_of_the_engine_and_the_run_after_it(tiny: Engine) -> None:
 
 A, B = np.ones((2, 3), np.int8), np.ones((3, 4), np.int8)
 BAD = [
-    ([A.astype(np.int16), B], {}, TypeError, "a must be an int8 array, not int16 array"),
-    ([A, B.astype(float)], {}, TypeError, "b must be an int8 array, not float64 array"),
-    ([A.tolist(), B], {}, TypeError, "a must be an int8 array, not list"),
+    ([A.astype(np.int16), B], {}, TypeError, "a must be an int8 or int4 array, not int16 array"),
+    ([A, B.astype(float)], {}, TypeError, "b must be an int8 or int4 array, not float64 array"),
+    ([A.tolist(), B], {}, TypeError, "a must be an int8 or int4 array, not list"),
     ([A[0], B], {}, ValueError, "a must have 2 dimensions, not 1"),
     ([A, B[None]], {}, ValueError, "b must have 2 dimensions, not 3"),
     ([A[:0], B], {}, ValueError, r"a must have at least 1 row and 1 column, not shape \(0, 3\)"),

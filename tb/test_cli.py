@@ -84,7 +84,7 @@ BAD = {
     "empty.npy b.npy -o c.npy": "empty.npy must be a .npy file of numbers",
     "short.npy b.npy -o c.npy": "short.npy must be a .npy file of numbers",
     "object.npy b.npy -o c.npy": "object.npy must be a .npy file of numbers",
-    "float.npy b.npy -o c.npy": "a must be an int8 array, not float64 array",
+    "float.npy b.npy -o c.npy": "a must be an int8 or int4 array, not float64 array",
     "scalar.npy b.npy -o c.npy": "a must have 2 dimensions, not 0",
     "cube.npy b.npy -o c.npy": "a must have 2 dimensions, not 3",
     "none.npy b.npy -o c.npy": "a must have at least 1 row and 1 column",

@@ -15,9 +15,13 @@ from .config import ArrayConfig, EngineConfig, load_config
 from .engine.isa import INSTRUCTION_BYTES, Counter
 from .errors import EngineError
 from .model.machine import Machine
+from .numerics.formats import ELEMENTS, INT4, PAIRS, Format
 from .numerics.requantise import BIAS_BITS, RECORD, scale_to_fixed
 
 Backend = Literal["rtl", "model"]
+
+INT4_DTYPE = "int4"
+"""Name of the type that ml_dtypes adds to numpy."""
 
 STALLS = {
     "empty": Counter.STALL_EMPTY,
@@ -219,7 +223,7 @@ class Engine:
         Parameters
         ----------
         a, b
-            INT8 matrices.
+            INT8 matrices, or INT4 ones as ml_dtypes has them, which fill the places of columns of two lanes twofold in `b`.
         partition
             Slabs to fuse into one partition; chosen by an estimate if not given. The product does not depend on it.
         bias, scale
@@ -245,11 +249,13 @@ class Engine:
         _check_type("a", a)
         _check_type("b", b)
         m, k, n = dimensions(a, b)
+        pairs = self._pairs(INT4) if b.dtype.name == INT4_DTYPE else 0
+        a, b = a.astype(np.int8, copy=False), b.astype(np.int8, copy=False)
         _check_options(partition, relu=relu)
         records = _records(n, bias, scale)
         if relu and records is None:
             raise ValueError("relu must be given with scale: an int32 result is left as it is")
-        return self._multiply(Problem(m, k, n, records is not None, relu), partition, a, b, records)
+        return self._multiply(Problem(m, k, n, records is not None, relu, pairs=pairs), partition, a, b, records)
 
     def matmul_float(
         self,
@@ -314,10 +320,15 @@ class Engine:
             scaled.elements, scaled.row_scales is not None, scaled.shift, scaled.widths, target, mode, bool(saturate)
         )  # fmt: skip
         m, k, n = dimensions(scaled.moving, scaled.stationary)
-        problem = Problem(m, k, n, relu=relu, scaling=scaling)
+        pairs = self._pairs(ELEMENTS[scaled.elements[1]])
+        problem = Problem(m, k, n, relu=relu, scaling=scaling, pairs=pairs)
         codes, stats = self._multiply(problem, partition, scaled.moving, scaled.stationary, scaled.columns, scaled)
         product = codes.view(NUMPY_DTYPES[target]) if target in NUMPY_DTYPES else codes
         return product, dataclasses.replace(stats, error_bound=bound(product) if bound else None)
+
+    def _pairs(self, element: Format) -> int:
+        """Give the number of a stationary element's format, if the array takes two of them in a byte, else 0."""
+        return PAIRS.index(element) if self.config.array.lanes > 1 and element in PAIRS else 0
 
     def _multiply(
         self,
@@ -338,9 +349,9 @@ class Engine:
 
 
 def _check_type(name: str, value: object) -> None:
-    if not isinstance(value, np.ndarray) or value.dtype != np.int8:
+    if not isinstance(value, np.ndarray) or value.dtype.name not in ("int8", INT4_DTYPE):
         kind = f"{value.dtype} array" if isinstance(value, np.ndarray) else type(value).__name__
-        raise TypeError(f"{name} must be an int8 array, not {kind}")
+        raise TypeError(f"{name} must be an int8 or int4 array, not {kind}")
 
 
 def _check_options(partition: object, **switches: object) -> None:

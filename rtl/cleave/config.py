@@ -248,7 +248,7 @@ class EngineConfig:
         widest = 64 if self.block_scales else ACCUMULATOR_BITS
         rule = f"accumulator_bits must be {ACCUMULATOR_BITS} to {widest}" + ("" if self.block_scales else " without block_scales")
         require(ACCUMULATOR_BITS <= self.accumulator_bits <= widest, rule, self.accumulator_bits)
-        least = -(-array.columns // self.drain_lanes)
+        least = array.lanes * -(-array.columns // self.drain_lanes)
         require(least <= self.parameter_depth <= 2**15, f"parameter_depth must be {least} to {2**15}", self.parameter_depth)
 
     @property
@@ -287,6 +287,11 @@ class EngineConfig:
         return self.accumulator_bits - self.array.product_bits if self.block_scales else 0
 
     @property
+    def pair_shift(self) -> int:
+        """Bits by which a lane's own sum is shifted left to stand as high as one of INT8 operands."""
+        return OPERAND_BITS - self.array.stationary_bits if self.block_scales else 0
+
+    @property
     def distance_delay(self) -> int:
         """Cycles that a tile's distances wait for, lest they overtake at the seam the swap of the tile before."""
         return max(0, self.array.seam_latency - self.array.load_cycles - 1) if self.block_scales else 0
@@ -319,7 +324,8 @@ class EngineConfig:
     def name(self) -> str:
         """Short name of the shape, for file names and tables."""
         array = self.array
-        return f"{array.slabs}x{array.rows}x{array.columns}d{array.dot}l{array.load_rows}"
+        lanes = f"w{array.stationary_bits}" if array.lanes > 1 else ""
+        return f"{array.slabs}x{array.rows}x{array.columns}d{array.dot}l{array.load_rows}{lanes}"
 
     def monolithic(self, *, same_bandwidth: bool = False) -> "EngineConfig":
         """Give the baseline engine: a one-slab array of the same MACs, with the same bytes of operand scratchpad."""
@@ -338,10 +344,11 @@ PRESETS: dict[str, EngineConfig] = {
         moving_depth=96, stationary_depth=96, accumulator_depth=48, parameter_depth=16,
     ),
     "default": EngineConfig(ArrayConfig(slabs=4, rows=8, columns=16, dot=4)),
+    "w4a8": EngineConfig(ArrayConfig(slabs=4, rows=8, columns=16, dot=4, stationary_bits=4)),
     "medium": EngineConfig(ArrayConfig(slabs=4, rows=16, columns=64, dot=8), axi_data_width=256),
     "large": EngineConfig(ArrayConfig(slabs=4, rows=32, columns=128, dot=8), axi_data_width=512),
 }
-"""Configurations with a name; `large` is the 128 x 128 array."""
+"""Configurations with a name; `large` is the 128 x 128 array, `w4a8` the default one with two lanes in each column."""
 
 
 def load_config(name: str, **array_overrides: int | str | None) -> EngineConfig:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from cleave.array.tokens import load_layout, start_layout
 from cleave.engine.ports import READ_LATENCY
-from tb.array.drive import ARRAY, CONFIG, begin, lanes_of, operands, packed, signed, token
+from tb.array.drive import ARRAY, CONFIG, begin, operands, packed, signed, token
+from tb.array.lanes import lanes_of
 from tb.array.shapes import cuts
 
 PASSES = 3

@@ -37,17 +37,6 @@ def operands(rng: np.random.Generator, *shape: int) -> NDArray[np.int8]:
     return values
 
 
-def lanes_of(codes: NDArray[np.int8], pairs: int) -> list[NDArray[np.int64]]:
-    """Give the operands of each lane in the bytes of stationary tiles, in units of 1/16 of INT8's, or INT8's if they are no pairs.
-
-    Two INT4 in a byte, or two E2M1 in units of a half.
-    """
-    if not pairs:
-        return [codes.astype(np.int64)]
-    table = {1: [*range(8), *range(-8, 0)], 2: [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]}[pairs]
-    return [np.array(table)[nibble] for nibble in (codes & 15, codes >> 4 & 15)]
-
-
 def packed(values: NDArray[np.integer]) -> int:
     """Pack operands into a port, the first in the low byte."""
     return int.from_bytes(values.tobytes(), "little")

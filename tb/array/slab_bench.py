@@ -7,7 +7,8 @@ from cocotb.triggers import FallingEdge
 from numpy.typing import NDArray
 
 from cleave.array.tokens import load_layout, start_layout
-from tb.array.drive import ARRAY, CONFIG, begin, lanes_of, operands, packed, signed, token
+from tb.array.drive import ARRAY, CONFIG, begin, operands, packed, signed, token
+from tb.array.lanes import lanes_of
 
 PASSES = 60
 

@@ -16,12 +16,16 @@ from cleave.compile.trains import Train, compile_trains
 from cleave.config import PRESETS, ArrayConfig, EngineConfig
 from cleave.engine.isa import INSTRUCTION_BYTES, Counter, Destination, Output
 from cleave.sim import Simulator
+from tb.array.lanes import lanes_of
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],
     "default": PRESETS["default"],
     "wide_load": EngineConfig(
         ArrayConfig(slabs=3, rows=8, columns=6, dot=4, load_rows=4, multiply_stages=1), accumulator_depth=128
+    ),
+    "lanes": EngineConfig(
+        ArrayConfig(slabs=3, rows=8, columns=6, dot=4, load_rows=2, multiply_stages=1, stationary_bits=4), accumulator_depth=128
     ),
 }
 
@@ -39,7 +43,7 @@ def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
 def way(config: EngineConfig, rows: int, count: int) -> int:
     """Cycles of a single pass, from its start to its last result's write."""
     array = config.array
-    return rows + count + array.cells + array.multiply_stages + array.columns
+    return rows + count + array.cells + array.multiply_stages + array.lanes - 1 + array.columns
 
 
 def period(config: EngineConfig, rows: int) -> int:
@@ -58,6 +62,11 @@ def run_train(simulator: Simulator, *trains: Train) -> dict[Counter, int]:
     return counters
 
 
+def pairings(config: EngineConfig) -> range:
+    """What a byte of a stationary tile may be: one INT8, and with two lanes two INT4 or two E2M1."""
+    return range(3 if config.array.lanes > 1 else 1)
+
+
 def sizes(config: EngineConfig) -> list[int]:
     """Row counts around the shortest pass."""
     load = config.array.load_cycles
@@ -70,10 +79,10 @@ def test_passes_follow_each_other_in_every_partition(simulator: Simulator) -> No
     passes = 12
     for count in range(1, slabs + 1):
         for first in range(slabs - count + 1):
-            for rows in sizes(config):
-                counters = run_train(simulator, Train(first, count, rows, passes))
+            for rows, pairs in product(sizes(config), pairings(config)):
+                counters = run_train(simulator, Train(first, count, rows, passes, pairs=pairs))
                 expected = (passes - 1) * period(config, rows) + way(config, rows, count)
-                assert counters[Counter.ARRAY_CYCLES] == expected, (first, count, rows)
+                assert counters[Counter.ARRAY_CYCLES] == expected, (first, count, rows, pairs)
                 assert counters[Counter.STREAMING] == count * rows * passes
 
 
@@ -86,7 +95,7 @@ def test_disjoint_partitions_at_once(simulator: Simulator) -> None:
     assert alone <= counters[Counter.ARRAY_CYCLES] <= alone + 8 * config.array.slabs
 
 
-def sequence(simulator: Simulator, cuts: list[tuple[int, int]], rows: int, *, scaled: bool = False) -> int:
+def sequence(simulator: Simulator, cuts: list[tuple[int, int]], rows: int, *, scaled: bool = False, pairs: int = 0) -> int:
     """Run one single-pass MATMUL per (first, count), all on the same operands; check the last; give ARRAY_CYCLES.
 
     If `scaled`, all scales are their anchors.
@@ -110,27 +119,33 @@ def sequence(simulator: Simulator, cuts: list[tuple[int, int]], rows: int, *, sc
         program.load(
             Destination.MOVING_SCALES, slabs=1, address=0, rows=rows, row_bytes=line, memory=ZEROS, stride=0
         )  # fmt: skip
-        load = program.load(
-            Destination.STATIONARY_SCALES, slabs=1, address=array.load_cycles, rows=line, row_bytes=array.columns, memory=ZEROS,
-            stride=0,
-        )  # fmt: skip
+        for lane in range(array.lanes):
+            load = program.load(
+                Destination.STATIONARY_SCALES, slabs=1, address=array.load_cycles + lane, rows=line, row_bytes=array.columns,
+                memory=ZEROS, stride=0,
+            )  # fmt: skip
     for first, count in cuts:
         macs = count * array.rows * array.columns
         last = program.matmul(
             first, count, rows=rows, passes=1, moving=0, moving_step=0, stationary=0, stationary_step=0, accumulator=0,
-            accumulate_first=False, scaled=scaled, shift=config.exact_shift, row_macs=macs, last_row_macs=macs, after=[load],
+            accumulate_first=False, scaled=scaled, pairs=pairs, row_macs=macs, last_row_macs=macs, after=[load],
+            shift=config.exact_shift + (config.pair_shift if pairs else 0),
         )  # fmt: skip
     first, count = cuts[-1]
-    program.drain(
-        Output.INT32, slab=first + count - 1, accumulator=0, rows=rows, columns=array.columns, memory=2**17,
-        stride=4 * array.columns, after=[last],
-    )  # fmt: skip
+    weights = lanes_of(w, pairs)
+    for lane in range(len(weights)):
+        program.drain(
+            Output.INT32, slab=first + count - 1, lane=lane, accumulator=0, rows=rows, columns=array.columns,
+            memory=2**17 + lane * 2**16, stride=4 * array.columns, after=[last],
+        )  # fmt: skip
     code = program.encode()
-    memory[2**18 : 2**18 + len(code)] = np.frombuffer(code, np.uint8)
-    counters = simulator.run(2**18, len(code) // INSTRUCTION_BYTES).counters
+    memory[2**19 : 2**19 + len(code)] = np.frombuffer(code, np.uint8)
+    counters = simulator.run(2**19, len(code) // INSTRUCTION_BYTES).counters
     members = slice(first * array.rows, (first + count) * array.rows)
-    got = memory[2**17 : 2**17 + 4 * rows * array.columns].view(np.int32).reshape(rows, array.columns)
-    np.testing.assert_array_equal(got, a[:, members].astype(int) @ w[members].astype(int))
+    for lane, of_lane in enumerate(weights):
+        results = memory[2**17 + lane * 2**16 :][: 4 * rows * array.columns]
+        got = results.view(np.int32).reshape(rows, array.columns)
+        np.testing.assert_array_equal(got, a[:, members].astype(int) @ of_lane[members])
     return counters[Counter.ARRAY_CYCLES]
 
 
@@ -138,12 +153,12 @@ def test_instructions_follow_each_other_without_a_bubble(simulator: Simulator) -
     config = simulator.config
     fetch = -(-INSTRUCTION_BYTES // config.axi_bytes)
     for count in range(1, config.array.slabs + 1):
-        for rows, scaled in product(sizes(config), (False, True)):
-            step = max(rows, config.array.load_cycles + scaled)
+        for rows, scaled, pairs in product(sizes(config), (False, True), pairings(config)):
+            step = max(rows, config.array.load_cycles + scaled * (2 if pairs else 1))
             if step < 2 * fetch:
                 continue  # the bus brings no instruction as fast as that
-            cycles = sequence(simulator, [(0, count)] * 10, rows, scaled=scaled)
-            assert cycles == 9 * step + way(config, rows, count), (count, rows, scaled)
+            cycles = sequence(simulator, [(0, count)] * 10, rows, scaled=scaled, pairs=pairs)
+            assert cycles == 9 * step + way(config, rows, count), (count, rows, scaled, pairs)
 
 
 def test_the_cut_is_per_instruction(simulator: Simulator) -> None:

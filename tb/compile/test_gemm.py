@@ -31,6 +31,11 @@ CONFIGS = {
         ArrayConfig(slabs=3, rows=4, columns=3, dot=1), moving_depth=4, stationary_depth=8, accumulator_depth=4,
         parameter_depth=3, token_bits=2,
     ),
+    "lanes": EngineConfig(ArrayConfig(slabs=3, rows=8, columns=5, dot=4, load_rows=2, stationary_bits=4), axi_data_width=64),
+    "lanes_plain": EngineConfig(
+        ArrayConfig(slabs=2, rows=4, columns=6, dot=2, stationary_bits=4), moving_depth=4, stationary_depth=9,
+        accumulator_depth=4, parameter_depth=6, axi_data_width=64, token_bits=2,
+    ).plain(),
 }  # fmt: skip
 
 
@@ -51,7 +56,7 @@ def check(config: EngineConfig, problem: Problem, partition: int | None, seed: i
     """Compile, run on a machine full of garbage, and compare with numpy and with the race checker."""
     random = np.random.default_rng(seed)
     a = random.integers(-128, 128, (problem.m, problem.k), np.int8)
-    b = random.integers(-128, 128, (problem.k, problem.n), np.int8)
+    b = random.integers(*((-8, 8) if problem.pairs else (-128, 128)), (problem.k, problem.n), np.int8)
     records = random_records(random, problem.n) if problem.requantised else None
     gemm = compile_gemm(problem, config, partition=partition)
 
@@ -83,7 +88,8 @@ def test_equals_numpy(name: str, data: st.DataObject) -> None:
     requantised = data.draw(st.booleans(), "requantised")
     relu = requantised and data.draw(st.booleans(), "relu")
     partition = data.draw(st.one_of(st.none(), st.integers(1, config.array.slabs)), "partition")
-    check(config, Problem(m, k, n, requantised, relu), partition, data.draw(st.integers(0, 2**32), "seed"))
+    pairs = data.draw(st.integers(0, config.array.lanes - 1), "pairs")
+    check(config, Problem(m, k, n, requantised, relu, pairs=pairs), partition, data.draw(st.integers(0, 2**32), "seed"))
 
 
 @pytest.mark.parametrize("name", ["odd", "default"])

@@ -91,7 +91,8 @@ def fill(config: EngineConfig, memory: NDArray[np.uint8], seed: int) -> None:
     memory[:] = random.integers(0, 256, len(memory), np.uint8)
     array, line = config.array, 1 + config.array.slabs
     tiles = config.stationary_depth // config.tile_words
-    for start, shape in [(MOVING_SCALES, (config.moving_depth, line, 1)), (STATIONARY_SCALES, (tiles * array.lanes, line, array.columns))]:
+    shapes = {MOVING_SCALES: (config.moving_depth, line, 1), STATIONARY_SCALES: (tiles * array.lanes, line, array.columns)}
+    for start, shape in shapes.items():
         scales = random.integers(200, 256, shape)
         below = np.where(random.random(shape) < 0.05, random.integers(0, 200, shape), random.integers(0, 9, shape))
         scales[:, 1:] = scales[:, :1] - below[:, 1:]

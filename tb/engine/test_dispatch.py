@@ -10,7 +10,8 @@ from cleave.engine.dispatch import Dispatcher
 from cleave.engine.isa import FIELDS, INSTRUCTION_BITS, Error, Opcode, encode
 
 SLABS = 5
-CONFIG = EngineConfig(ArrayConfig(slabs=SLABS, rows=4, columns=2))
+CONFIG = EngineConfig(ArrayConfig(slabs=SLABS, rows=4, columns=2, stationary_bits=4))
+ONE_LANE = EngineConfig(ArrayConfig(slabs=SLABS, rows=4, columns=2))
 LOAD, DRAIN, EVERY_SLAB = 1 << 0, 1 << 1, (1 << SLABS) - 1 << 2
 PARTNERS = {Opcode.LOAD: EVERY_SLAB | DRAIN, Opcode.MATMUL: LOAD | DRAIN, Opcode.DRAIN: EVERY_SLAB | LOAD}
 
@@ -31,6 +32,7 @@ def random_fields(rng: Random, opcode: Opcode) -> dict[str, int]:
         fields["first"] = rng.randrange(SLABS)
         fields["count"] = rng.randint(1, SLABS - fields["first"])
         fields["rows"], fields["passes"] = rng.randint(1, 2**16 - 1), rng.randint(1, 2**16 - 1)
+        fields["pairs"] = rng.randrange(3)
         fields |= {name: rng.randint(1, most + 1) for name, most in MOST.items() if rng.random() < 0.5}
     return fields
 
@@ -38,7 +40,9 @@ def random_fields(rng: Random, opcode: Opcode) -> dict[str, int]:
 class Bench:
     """Feeds instruction words; queues have room when `rooms` says so."""
 
-    def __init__(self, words: list[int], rng: Random | None = None, abort: bool = False) -> None:
+    def __init__(
+        self, words: list[int], rng: Random | None = None, abort: bool = False, config: EngineConfig = CONFIG
+    ) -> None:
         self.taken: list[tuple[int, int | str, object]] = []  # number, queue, payload
         self.failures: list[tuple[Error, int]] = []
         self.accepted = 0
@@ -68,7 +72,7 @@ class Bench:
                 else:
                     return
 
-        dut = Dispatcher(CONFIG)
+        dut = Dispatcher(config)
         simulator = Simulator(dut)
         simulator.add_testbench(bench)
         simulator.run()
@@ -115,13 +119,14 @@ BAD = {
     **{f"{o.name}, token {name} {bit}": word(o, LEGAL[o] | {name: 1 << bit})
        for o in Opcode for name in ("wait", "signal") for bit in range(32) if not PARTNERS[o] >> bit & 1},
     **{f"{o.name}, bit {bit}": word(o, LEGAL[o]) | 1 << bit
-       for o in Opcode for bit in {sum(field.width for field in FIELDS[o]), INSTRUCTION_BITS - 1}},
+       for o in Opcode for bit in range(sum(field.width for field in FIELDS[o]), INSTRUCTION_BITS)},
     "no slabs": word(Opcode.MATMUL, LEGAL[Opcode.MATMUL] | {"count": 0}),
     "no slabs past the last": word(Opcode.MATMUL, LEGAL[Opcode.MATMUL] | {"first": 31, "count": 0}),
     "one slab too many": word(Opcode.MATMUL, LEGAL[Opcode.MATMUL] | {"first": 1, "count": SLABS}),
     "first past the last": word(Opcode.MATMUL, LEGAL[Opcode.MATMUL] | {"first": SLABS, "count": 1}),
     "past 32": word(Opcode.MATMUL, LEGAL[Opcode.MATMUL] | {"first": 31, "count": 2}),
     "no rows": word(Opcode.MATMUL, LEGAL[Opcode.MATMUL] | {"rows": 0}),
+    "pairs of no format": word(Opcode.MATMUL, LEGAL[Opcode.MATMUL] | {"pairs": 3}),
     "no passes": word(Opcode.MATMUL, LEGAL[Opcode.MATMUL] | {"passes": 0}),
 }  # fmt: skip
 
@@ -133,6 +138,11 @@ def test_what_is_illegal() -> None:
     assert [name for number, name in enumerate(BAD) if 1000 + 2 * number not in failed] == []
     assert bench.failures == [(Error.ILLEGAL_INSTRUCTION, 1000 + 2 * number) for number in range(len(BAD))]
     assert {number for number, _, _ in bench.taken} == {2 * number + 1 for number in range(len(BAD))}
+
+
+def test_one_lane_has_no_pairs() -> None:
+    bench = Bench([word(Opcode.MATMUL, LEGAL[Opcode.MATMUL] | {"pairs": pairs}) for pairs in range(4)], config=ONE_LANE)
+    assert bench.failures == [(Error.ILLEGAL_INSTRUCTION, 1000 + pairs) for pairs in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("bad", [False, True])

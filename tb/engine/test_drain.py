@@ -44,6 +44,7 @@ ERRORS = [
     ("output 3", Output.INT8, {"output": 3}, Error.ILLEGAL_INSTRUCTION),
     ("no such slab", Output.INT32, {"slab": 3}, Error.ILLEGAL_INSTRUCTION),
     ("slab 31", Output.INT32, {"slab": 31}, Error.ILLEGAL_INSTRUCTION),
+    ("no such lane", Output.INT32, {"lane": 1}, Error.ILLEGAL_INSTRUCTION),
     ("no rows", Output.INT32, {"rows": 0}, Error.ILLEGAL_INSTRUCTION),
     ("no columns", Output.INT8, {"columns": 0}, Error.ILLEGAL_INSTRUCTION),
     ("too many columns", Output.INT32, {"columns": 11}, Error.ILLEGAL_INSTRUCTION),

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from cleave import Engine
 from tb.numerics.scaled_products import product
 
-CONFIGS = ("tiny", "odd", "default")
+CONFIGS = ("tiny", "odd", "default", "w4a8")
 
 PAIRS = (
     "int8", "int4", "mxint8", "mxfp6", "mxfp4",

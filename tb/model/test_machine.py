@@ -103,7 +103,7 @@ def test_matmul(first: int, rest: int) -> None:
             tile = built.stationary[slab, 2 + number : 4 + number].reshape(4, 6).astype(np.int64)
             total += built.moving[slab, 2 + 3 * number : 5 + 3 * number].astype(np.int64) @ tile
         rows = slice(1 + 2 * number, 4 + 2 * number)
-        expected[2, rows] = total + (expected[2, rows] if (rest if number else first) else 0)
+        expected[2, 0, rows] = total + (expected[2, 0, rows] if (rest if number else first) else 0)
     np.testing.assert_array_equal(built.accumulators, expected)
     assert built.useful_macs == 3 * (2 * 7 + 5)
 
@@ -111,9 +111,9 @@ def test_matmul(first: int, rest: int) -> None:
 def test_accumulators_wrap() -> None:
     built = machine()
     built.moving[0, 0], built.stationary[0, :2] = -128, -128
-    built.accumulators[0, 0] = 2**47 - 1
+    built.accumulators[0, 0, 0] = 2**47 - 1
     run(built, matmul(accumulate_first=1))
-    assert (built.accumulators[0, 0] == 2**16 - 1 - 2**47).all()
+    assert (built.accumulators[0, 0, 0] == 2**16 - 1 - 2**47).all()
 
 
 def test_scaled_passes() -> None:
@@ -129,7 +129,7 @@ def test_scaled_passes() -> None:
         tile = built.stationary[slab, 4:6].reshape(4, 6).astype(object)
         down = 9 + built.distances[slab, 5:8].astype(object)[:, None] + built.stationary[slab, 6, 0].astype(object)
         total += built.moving[slab, 5:8].astype(object) @ tile * 2 ** (48 - CONFIG.array.sum_bits) // 2**down
-    np.testing.assert_array_equal(built.accumulators[2, :3].astype(object), total)
+    np.testing.assert_array_equal(built.accumulators[2, 0, :3].astype(object), total)
 
 
 def test_load_scales() -> None:
@@ -155,7 +155,7 @@ def test_drain_int32() -> None:
     run(built, drain(slab=2, accumulator=3, rows=2, columns=5, memory=1001, stride=30))
     for row in range(2):
         stored = built.memory[1001 + 30 * row : 1021 + 30 * row].tobytes()
-        assert stored == built.accumulators[2, 3 + row, :5].astype("<i4").tobytes()
+        assert stored == built.accumulators[2, 0, 3 + row, :5].astype("<i4").tobytes()
 
 
 @pytest.mark.parametrize("relu", [0, 1])
@@ -164,7 +164,7 @@ def test_drain_int8(relu: int) -> None:
     built.parameters[:] = np.zeros((), RECORD)
     used = built.parameters[2:8]
     used["multiplier"], used["shift"], used["bias"] = 3, 2, [0, 1, 2, 3, 4, 5]
-    built.accumulators[1, 2] = [-6, -1, 0, 3, 1000, -1000]
+    built.accumulators[1, 0, 2] = [-6, -1, 0, 3, 1000, -1000]
     run(built, drain(Output.INT8, slab=1, accumulator=2, columns=6, parameters=1, memory=900, relu=relu))
     # (accumulator + bias) * 3 / 4: -4.5, 0, 1.5, 4.5, 753, -746.25
     expected = [0, 0, 2, 4, 127, 0] if relu else [-4, 0, 2, 4, 127, -128]
@@ -174,7 +174,7 @@ def test_drain_int8(relu: int) -> None:
 def test_drain_to_moving_banks() -> None:
     built = machine()
     built.parameters["bias"], built.parameters["multiplier"], built.parameters["shift"] = 0, 1, 0
-    built.accumulators[0, 1:3] = [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]]
+    built.accumulators[0, 0, 1:3] = [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]]
     run(built, drain(Output.MOVING, slab=0, accumulator=1, rows=2, columns=5, memory=0b010 | 4 << 32))
     assert built.moving[1, 4:6].tolist() == [[1, 2, 3, 4], [7, 8, 9, 10]]
     assert built.moving[2, 4:6].tolist() == [[5, 0, 0, 0], [11, 0, 0, 0]]
@@ -210,6 +210,7 @@ BAD = {
     "load, unit that is not there": (load(signal=slab_bit(3)), ILLEGAL),
     "matmul, no rows": (matmul(rows=0), ILLEGAL),
     "matmul, no passes": (matmul(passes=0), ILLEGAL),
+    "matmul, pairs in one lane": (matmul(pairs=1), ILLEGAL),
     "matmul, no slabs": (matmul(count=0), ILLEGAL),
     "matmul, slabs that are not there": (matmul(first=2, count=2), ILLEGAL),
     "matmul, token for a slab": (matmul(signal=slab_bit(1)), ILLEGAL),
@@ -222,6 +223,7 @@ BAD = {
     "drain, int8 with a target": (drain(Output.INT8, target=1), ILLEGAL),
     "drain, row parameters": (drain(Output.ROUNDED, row_parameters=4), RANGE),
     "drain, slab": (drain(slab=3), ILLEGAL),
+    "drain, lane that is not there": (drain(lane=1), ILLEGAL),
     "drain, no rows": (drain(rows=0), ILLEGAL),
     "drain, no columns": (drain(columns=0), ILLEGAL),
     "drain, columns that are not there": (drain(columns=7), ILLEGAL),
@@ -288,5 +290,5 @@ def test_tokens_are_counted() -> None:
 def test_every_preset_can_be_built() -> None:
     for config in PRESETS.values():
         assert Machine(config, np.zeros(1, np.uint8)).accumulators.shape == (
-            config.array.slabs, config.accumulator_depth, config.array.columns,
+            config.array.slabs, config.array.lanes, config.accumulator_depth, config.array.columns,
         )  # fmt: skip

@@ -3,10 +3,23 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
+from amaranth.sim import Simulator, SimulatorContext
 
-from cleave.numerics.decode import ElementDecoder
-from cleave.numerics.formats import E4M3, E5M2, E8M0, ELEMENTS, INT8, OPERANDS, TARGETS, Format, Kind, parse_operands, product_bits
+from cleave.numerics.decode import ElementDecoder, PairDecoder
+from cleave.numerics.formats import (
+    E4M3,
+    E5M2,
+    E8M0,
+    ELEMENTS,
+    INT8,
+    OPERANDS,
+    PAIRS,
+    TARGETS,
+    Format,
+    Kind,
+    parse_operands,
+    product_bits,
+)
 from tb.numerics.references import BLOCKS, DTYPE, GFLOAT, decode
 
 FORMATS = [*TARGETS, E8M0]
@@ -59,6 +72,30 @@ def test_decoder() -> None:
                 ctx.set(dut.code, code)
                 await ctx.delay(1e-9)
                 assert ctx.get(dut.decoded) == wanted[code], (element.name, code)
+
+    simulator = Simulator(dut)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+def test_pair_decoder() -> None:
+    dut = PairDecoder()
+    codes = np.arange(256)
+    low, high = codes & 15, codes >> 4
+    e2m1 = np.arange(16, dtype=np.uint8).view(ml_dtypes.float4_e2m1fn).astype(float)
+    int4 = np.arange(16).astype(ml_dtypes.int4).astype(int)
+    wanted = [[low, codes.astype(np.int8) >> 4], [int4[low], int4[high]], [2 * e2m1[low], 2 * e2m1[high]]]
+    assert [element.name for element in PAIRS] == ["INT8", "INT4", "E2M1"]
+
+    async def bench(ctx: SimulatorContext) -> None:
+        for element, lanes in enumerate(wanted):
+            ctx.set(dut.element, element)
+            for code in codes:
+                ctx.set(dut.code, int(code))
+                await ctx.delay(1e-9)
+                assert [ctx.get(lane) for lane in dut.lanes] == [lane[code] for lane in lanes], (element, code)
+        low, high = wanted[0]
+        np.testing.assert_array_equal(16 * high.astype(int) + low, codes.astype(np.int8))
 
     simulator = Simulator(dut)
     simulator.add_testbench(bench)

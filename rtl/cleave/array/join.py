@@ -15,13 +15,13 @@ class Join(wiring.Component):
         joined[0](t + 1)    = lanes[0](t) + 2**stationary_bits * lanes[1](t)
         joined[l](t + 1)    = lanes[l](t) * 2**up, of a `paired` row
 
-    `up` is `stationary_bits` with `block_scales`, so that sums of either kind use the uppermost of their `product_bits`, and
-    else 0. Of a row that is not paired, joined[1] means nothing.
+    `up` is `pair_shift`, so that with `block_scales` sums of either kind use the uppermost of their `product_bits`. Of a row that
+    is not paired, joined[1] means nothing.
 
     Parameters
     ----------
     config
-        Uses `block_scales` and the array's `stationary_bits`, `sum_bits` and `product_bits`.
+        Uses `pair_shift` and the array's `stationary_bits`, `sum_bits` and `product_bits`.
 
     Members
     -------
@@ -45,8 +45,7 @@ class Join(wiring.Component):
         m = Module()
         low, high = self.lanes
         bits = self.config.array.stationary_bits
-        zeros = Const(0, bits)
-        up = [Cat(zeros, lane).as_signed() if self.config.block_scales else lane for lane in self.lanes]
+        up = [Cat(Const(0, self.config.pair_shift), lane).as_signed() for lane in self.lanes]
         whole = Cat(low[:bits], (low >> bits) + high).as_signed()
         for lane, (joined, value) in enumerate(zip(self.joined, [Mux(self.paired, up[0], whole), up[1]], strict=True)):
             register = Signal.like(joined, name=f"joined_{lane}", reset_less=True)

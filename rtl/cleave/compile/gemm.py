@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..config import EngineConfig
 from ..engine.isa import Destination, Output
-from ..numerics.formats import TARGETS
+from ..numerics.formats import ELEMENTS, TARGETS
 from ..numerics.requantise import RECORD_BYTES
 from .layout import Layout
 from .program import Program
@@ -108,6 +108,9 @@ class _Writer:
         scaling = self.problem.scaling
         self.elements = (0, 0) if scaling is None else scaling.elements
         self.shift = self.tiling.config.exact_shift if scaling is None else scaling.shift
+        if self.problem.pairs:
+            self.shift += self.tiling.config.pair_shift - ELEMENTS[self.elements[1]].alignment
+            self.elements = self.elements[0], 0
         self.output = Output.ROUNDED if scaling is not None else Output.INT8 if self.problem.requantised else Output.INT32
         self.chunks = 0
         self.steps = 0
@@ -150,7 +153,7 @@ class _Writer:
 
     def group_tiles(self, column_set: int, row: int) -> list[_Tile]:
         """Give the output tile of each group that has one."""
-        tiling, problem, columns = self.tiling, self.problem, self.array.columns
+        tiling, problem, columns = self.tiling, self.problem, self.tiling.tile_columns
         tiles = []
         for group in range(tiling.groups):
             tile_row = row if tiling.over_columns else row + group * tiling.tile_rows
@@ -213,14 +216,14 @@ class _Writer:
                 after=after,
             )
             for position, sharing in enumerate([[tile] for tile in tiles] if tiling.over_columns else [tiles]):
-                if self.problem.blocks:
+                for lane in range(self.problem.lanes if self.problem.blocks else 0):
                     load = self.program.load(
                         Destination.STATIONARY_SCALES,
                         slabs=self.mask(sharing),
-                        address=(slot * tiling.passes + number) * tiling.tile_words + self.array.load_cycles,
+                        address=(slot * tiling.passes + number) * tiling.tile_words + self.array.load_cycles + lane,
                         rows=1 + tiling.count,
                         row_bytes=self.array.columns,
-                        memory=layout.column_scale_block(column_set, index, position),
+                        memory=layout.column_scale_block(column_set, index, position, lane),
                         stride=layout.stationary_stride,
                         after=after,
                     )
@@ -250,6 +253,7 @@ class _Writer:
                 accumulate_first=passes.start > 0,
                 scaled=self.problem.blocks,
                 shift=self.shift,
+                pairs=self.problem.pairs,
                 row_macs=row_products[0] * tile.columns,
                 last_row_macs=row_products[1] * tile.columns,
                 after=[load, *users(self.accumulator_users, [tile], slot)],
@@ -265,23 +269,25 @@ class _Writer:
         """Drain what the last step finished."""
         tiling, problem, layout = self.tiling, self.problem, self.layout
         for tile, slot, matmul in self.pending:
-            index = tile.column // self.array.columns
-            drain = self.program.drain(
-                self.output,
-                slab=(tile.group + 1) * tiling.count - 1,
-                accumulator=slot * tiling.tile_rows,
-                rows=tile.rows,
-                columns=tile.columns,
-                memory=layout.result + tile.row * layout.result_stride + tile.column * problem.result_bytes,
-                stride=layout.result_stride,
-                relu=problem.relu,
-                parameters=self.parameter_word(index) if problem.has_parameters else 0,
-                after=[matmul],
-                **self.rounding(tile),
-            )
-            self.accumulator_users[tile.group, slot] = drain
-            self.row_parameter_users[tile.block] = drain
-            self.parameter_users[index // (tiling.tiles * tiling.set_tiles)] = drain
+            for lane, column in enumerate(range(0, tile.columns, self.array.columns)):
+                index = (tile.column + column) // self.array.columns
+                drain = self.program.drain(
+                    self.output,
+                    slab=(tile.group + 1) * tiling.count - 1,
+                    lane=lane,
+                    accumulator=slot * tiling.tile_rows,
+                    rows=tile.rows,
+                    columns=min(self.array.columns, tile.columns - column),
+                    memory=layout.result + tile.row * layout.result_stride + (tile.column + column) * problem.result_bytes,
+                    stride=layout.result_stride,
+                    relu=problem.relu,
+                    parameters=self.parameter_word(index) if problem.has_parameters else 0,
+                    after=[matmul],
+                    **self.rounding(tile),
+                )
+                self.accumulator_users[tile.group, slot] = drain
+                self.row_parameter_users[tile.block] = drain
+                self.parameter_users[index // tiling.block_lane_tiles] = drain
         self.pending = []
 
     def load_parameters(self, column_block: int) -> None:
@@ -290,15 +296,14 @@ class _Writer:
         The drains that use them need no token of their own: their MATMULs wait for loads that come later.
         """
         tiling, layout = self.tiling, self.layout
-        block_tiles = tiling.tiles * tiling.set_tiles
-        first = column_block * block_tiles
+        first = column_block * tiling.block_lane_tiles
         self.drain_pending()
         before = self.parameter_users.get(column_block - tiling.parameter_slots)
         self.program.load(
             Destination.PARAMETERS,
             slabs=0,
             address=self.parameter_word(first),
-            rows=min(block_tiles, tiling.column_tiles - first),
+            rows=min(tiling.block_lane_tiles, tiling.lane_tiles - first),
             row_bytes=layout.parameter_bytes,
             memory=layout.parameters + first * layout.parameter_bytes,
             stride=layout.parameter_bytes,
@@ -350,7 +355,7 @@ class _Writer:
         return each, total - (len(passes) - 1) * each
 
     def parameter_word(self, index: int) -> int:
-        """Give the parameter memory's word for column 0 of tile `index` of N."""
+        """Give the parameter memory's word for column 0 of a lane's tile `index` of N."""
         tiling = self.tiling
-        words = tiling.tiles * tiling.set_tiles
-        return (index // words % tiling.parameter_slots * words + index % words) * tiling.parameter_words
+        tiles = tiling.block_lane_tiles
+        return (index // tiles % tiling.parameter_slots * tiles + index % tiles) * tiling.parameter_words

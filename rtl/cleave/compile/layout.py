@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import ACCUMULATOR_BYTES
+from ..numerics.formats import INT4
 from ..numerics.requantise import RECORD_BYTES
 from .scaled import Scales
 from .tiling import Tiling
@@ -26,9 +27,10 @@ class Layout:
     The moving operand and the result are row by row, each row padded to whole bus beats. The stationary operand is
     packed in the order in which it is loaded: blocks [column set][pass][tile of the set][row of the pass] of
     `columns` bytes, zero where the operand ends, so that rows of a tile beyond K multiply whatever stands in the
-    moving banks by zero. Parameters are packed by tile of columns, each tile padded to whole words; row parameters are records,
-    one after the other. Scales are packed as they are loaded, too: [pass][row][anchor, then one for each slab] and
-    [column set][pass][tile of the set][anchors, then one row for each slab][column].
+    moving banks by zero. Where pairs share a byte, its halves are the lanes' columns of the tile, lane 0's first. Parameters are
+    packed by a lane's tile of columns, each padded to whole words; row parameters are records, one after the other. Scales are
+    packed as they are loaded, too: [pass][row][anchor, then one for each slab] and
+    [column set][pass][tile of the set][lane][anchors, then one row for each slab][column].
     """
 
     tiling: Tiling
@@ -68,14 +70,14 @@ class Layout:
 
     @cached_property
     def parameter_bytes(self) -> int:
-        """Bytes of the parameters of one tile of columns."""
+        """Bytes of the parameters of one lane's tile of columns."""
         return self.tiling.parameter_words * self.tiling.config.drain_lanes * RECORD_BYTES
 
     @cached_property
     def row_parameters(self) -> int:
         """First byte of the records of rows."""
         tiling = self.tiling
-        return align(self.parameters + (tiling.column_tiles * self.parameter_bytes if tiling.problem.has_parameters else 0))
+        return align(self.parameters + (tiling.lane_tiles * self.parameter_bytes if tiling.problem.has_parameters else 0))
 
     @cached_property
     def row_scale_bytes(self) -> int:
@@ -90,13 +92,13 @@ class Layout:
 
     @cached_property
     def tile_scale_bytes(self) -> int:
-        """Bytes of the scales of one tile of columns in one pass, with their anchors."""
+        """Bytes of the scales of one lane's tile of columns in one pass, with their anchors."""
         return (1 + self.tiling.count) * self.stationary_stride
 
     @cached_property
     def set_scale_bytes(self) -> int:
         """Bytes of the scales of a column set in one pass."""
-        return self.tiling.set_tiles * self.tile_scale_bytes
+        return self.tiling.set_tiles * self.tiling.problem.lanes * self.tile_scale_bytes
 
     @cached_property
     def column_scales(self) -> int:
@@ -130,10 +132,10 @@ class Layout:
         """Byte offset of the scales of a row in pass `index`."""
         return self.row_scales + (index * self.tiling.problem.m + row) * self.row_scale_bytes
 
-    def column_scale_block(self, column_set: int, index: int, tile: int) -> int:
-        """Byte offset of the scales of a tile of a column set in pass `index`."""
+    def column_scale_block(self, column_set: int, index: int, tile: int, lane: int) -> int:
+        """Byte offset of the scales of a lane's tile of a column set in pass `index`."""
         block = column_set * self.tiling.total_passes + index
-        return self.column_scales + block * self.set_scale_bytes + tile * self.tile_scale_bytes
+        return self.column_scales + block * self.set_scale_bytes + (tile * self.tiling.problem.lanes + lane) * self.tile_scale_bytes
 
     def pack_moving(self, a: NDArray[np.int8]) -> NDArray[np.uint8]:
         """Lay out the moving operand."""
@@ -146,15 +148,18 @@ class Layout:
         t = self.tiling
         padded = np.zeros((t.total_passes * t.depth, b.shape[1]), np.int8)
         padded[: len(b)] = b
-        return self._pack_tiles(padded.view(np.uint8).reshape(t.total_passes, t.depth, -1))
+        tiles = self._tiles(padded.view(np.uint8).reshape(t.total_passes, t.depth, -1))
+        if t.problem.pairs:
+            tiles = tiles[..., 0, :, :] & (1 << INT4.bits) - 1 | tiles[..., 1, :, :] << INT4.bits
+        return tiles.reshape(-1)
 
     def pack_parameters(self, records: NDArray[np.void]) -> NDArray[np.uint8]:
         """Lay out one record per column of the result."""
         t, columns = self.tiling, self.tiling.config.array.columns
-        padded = np.zeros(t.column_tiles * columns, records.dtype)
+        padded = np.zeros(t.lane_tiles * columns, records.dtype)
         padded[: len(records)] = records
-        packed = np.zeros((t.column_tiles, self.parameter_bytes // RECORD_BYTES), records.dtype)
-        packed[:, :columns] = padded.reshape(t.column_tiles, columns)
+        packed = np.zeros((t.lane_tiles, self.parameter_bytes // RECORD_BYTES), records.dtype)
+        packed[:, :columns] = padded.reshape(t.lane_tiles, columns)
         return packed.reshape(-1).view(np.uint8)
 
     def pack_row_scales(self, scales: Scales) -> NDArray[np.uint8]:
@@ -163,7 +168,7 @@ class Layout:
 
     def pack_column_scales(self, scales: Scales) -> NDArray[np.uint8]:
         """Lay out anchors[column] and codes[piece, column]."""
-        return self._pack_tiles(self._scale_lines(scales.anchors, scales.codes))
+        return self._tiles(self._scale_lines(scales.anchors, scales.codes)).reshape(-1)
 
     def _scale_lines(self, anchors: NDArray[np.uint8], codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Give [pass, anchors and then the codes of each slab, row or column]; pieces beyond the last are at their anchors."""
@@ -174,15 +179,15 @@ class Layout:
         lines[:, 1:] = padded.reshape(t.total_passes, t.count, -1)
         return lines
 
-    def _pack_tiles(self, lines: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Cut [pass, line, column] into [column set][pass][tile of the set][line] of `columns` bytes, 0 where the operand ends."""
+    def _tiles(self, lines: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Cut [pass, line, column] into [column set, pass, tile of the set, lane, line, byte], 0 where the operand ends."""
         t, columns = self.tiling, self.tiling.config.array.columns
-        padded = np.zeros((*lines.shape[:2], t.column_sets * t.set_tiles * columns), np.uint8)
+        padded = np.zeros((*lines.shape[:2], t.column_sets * t.set_tiles * t.tile_columns), np.uint8)
         padded[..., : lines.shape[2]] = lines
-        tiles = padded.reshape(*lines.shape[:2], t.column_sets, t.set_tiles, columns).transpose(2, 0, 3, 1, 4)
+        tiles = padded.reshape(*lines.shape[:2], t.column_sets, t.set_tiles, t.problem.lanes, columns).transpose(2, 0, 3, 4, 1, 5)
         packed = np.zeros((*tiles.shape[:-1], self.stationary_stride), np.uint8)
         packed[..., :columns] = tiles
-        return packed.reshape(-1)
+        return packed
 
     def unpack_result(self, memory: NDArray[np.uint8]) -> NDArray:
         """Read the result out of the window's bytes: numbers, or codes of a format that they were rounded to."""

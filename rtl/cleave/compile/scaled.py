@@ -74,7 +74,7 @@ def from_quantised(moving: Quantised, stationary: Quantised, config: EngineConfi
     """
     array = config.array
     edges = pieces(moving, stationary, array.rows)
-    fraction = fraction_bits(moving.operand, stationary, config.accumulator_bits, array.rows, array.sum_bits)
+    fraction = fraction_bits(moving.operand, stationary, config.accumulator_bits, array.rows, array.product_bits)
     row, column = anchors(moving), anchors(stationary)
     steps = moving.operand.step_exponent + stationary.operand.step_exponent
     starts = np.array([start for start, _ in edges])

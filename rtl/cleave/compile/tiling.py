@@ -1,10 +1,11 @@
 """How a GEMM is cut for the array: the choice of partition and tile sizes, by a cost estimate.
 
 Names used throughout: M x K times K x N. A partition is `count` fused slabs and multiplies `depth = count * rows` of
-K by `columns` of N per pass; `groups` partitions side by side work on different output tiles at once, spread over N
-(they share the moving operand) or over M (they share the stationary operand). A block is what is computed between two
-drains of the same accumulators: `tile_rows` of M (times the groups, if spread over M) by `tiles` column sets (each
-one tile of `columns`, times the groups, if spread over N). Inside a block, K goes by in chunks of `passes` passes.
+K by a tile of N per pass: `columns`, or with two lanes twice as many. `groups` partitions side by side work on different
+output tiles at once, spread over N (they share the moving operand) or over M (they share the stationary operand). A block
+is what is computed between two drains of the same accumulators: `tile_rows` of M (times the groups, if spread over M) by
+`tiles` column sets (each one tile, times the groups, if spread over N). Inside a block, K goes by in chunks of `passes`
+passes.
 """
 
 from collections.abc import Iterator
@@ -78,7 +79,10 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Problem:
-    """A GEMM: `m` x `k` times `k` x `n`, with int32 results, int8 ones if `requantised`, or rounded ones with `scaling`."""
+    """A GEMM: `m` x `k` times `k` x `n`, with int32 results, int8 ones if `requantised`, or rounded ones with `scaling`.
+
+    With `pairs`, a number in `PAIRS`, stationary operands are codes of 4 bits, two of which share a place in the array.
+    """
 
     m: int
     k: int
@@ -86,6 +90,7 @@ class Problem:
     requantised: bool = False
     relu: bool = False
     scaling: Scaling | None = None
+    pairs: int = 0
 
     def __post_init__(self) -> None:
         if min(self.m, self.k, self.n) < 1:
@@ -99,6 +104,11 @@ class Problem:
         if self.scaling is not None:
             return self.scaling.target.storage_bytes
         return 1 if self.requantised else ACCUMULATOR_BYTES
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of the array that have results of their own."""
+        return 2 if self.pairs else 1
 
     @property
     def blocks(self) -> bool:
@@ -140,9 +150,24 @@ class Tiling:
         return self.groups if self.over_columns else 1
 
     @cached_property
+    def tile_columns(self) -> int:
+        """N of a tile: the columns of the array, in each lane."""
+        return self.problem.lanes * self.config.array.columns
+
+    @cached_property
     def column_tiles(self) -> int:
-        """Tiles of `columns` in N."""
+        """Tiles in N."""
+        return cuts(self.problem.n, self.tile_columns)
+
+    @cached_property
+    def lane_tiles(self) -> int:
+        """Tiles in N, those of each lane by themselves, as the drain sees them."""
         return cuts(self.problem.n, self.config.array.columns)
+
+    @cached_property
+    def block_lane_tiles(self) -> int:
+        """Such tiles in a block along N."""
+        return self.tiles * self.set_tiles * self.problem.lanes
 
     @cached_property
     def column_sets(self) -> int:
@@ -166,13 +191,13 @@ class Tiling:
 
     @cached_property
     def parameter_words(self) -> int:
-        """Parameter memory words of one tile of columns."""
+        """Parameter memory words of one lane's tile."""
         return cuts(self.config.array.columns, self.config.drain_lanes)
 
     @cached_property
     def tile_words(self) -> int:
         """Words of a stationary tile."""
-        return self.config.array.load_cycles + self.problem.blocks
+        return self.config.array.load_cycles + self.problem.blocks * self.problem.lanes
 
     @cached_property
     def row_words(self) -> int:
@@ -207,7 +232,7 @@ class Tiling:
     @cached_property
     def parameter_slots(self) -> int:
         """Blocks along N whose parameters the drain holds, at most 2."""
-        return min(2, self.config.parameter_depth // (self.tiles * self.set_tiles * self.parameter_words))
+        return min(2, self.config.parameter_depth // (self.block_lane_tiles * self.parameter_words))
 
     def _slots(self, fit: int) -> int:
         return min(fit, MAX_SLOTS, 2**self.config.token_bits - 1)
@@ -237,8 +262,8 @@ class Tiling:
         pass_stationary = self.set_tiles * self.depth * cuts(array.columns, bus)
         if self.problem.blocks:
             moving_row += cuts(1 + self.count, bus)
-            pass_stationary += self.set_tiles * (1 + self.count) * cuts(array.columns, bus)
-        drain_row = cuts(array.columns, self.config.drain_lanes)
+            pass_stationary += self.set_tiles * self.problem.lanes * (1 + self.count) * cuts(array.columns, bus)
+        drain_row = self.problem.lanes * cuts(array.columns, self.config.drain_lanes)
         pass_compute = max(self.tile_rows, self.tile_words)
         drain = self.tile_rows * self.groups * drain_row
 
@@ -246,8 +271,8 @@ class Tiling:
         moving = self.problem.m * self.column_blocks * self.total_passes * moving_row
         stationary = sets * self.total_passes * pass_stationary
         loads = sets * self.total_passes + blocks * self.total_passes * (self.block_rows // self.tile_rows)
-        instructions = loads + sets * (chunks * self.groups + self.groups)
-        store = self.problem.m * self.column_tiles * cuts(array.columns * self.problem.result_bytes, bus)
+        instructions = loads + sets * (chunks * self.groups + self.problem.lanes * self.groups)
+        store = self.problem.m * self.lane_tiles * cuts(array.columns * self.problem.result_bytes, bus)
         memory = moving + stationary + instructions * cuts(INSTRUCTION_BYTES, bus) + store
 
         rings = [
@@ -278,7 +303,7 @@ def choose(problem: Problem, config: EngineConfig, partition: int | None = None)
 
 def _candidates(problem: Problem, config: EngineConfig, count: int) -> Iterator[Tiling]:
     side_by_side = config.array.slabs // count
-    column_tiles = cuts(problem.n, config.array.columns)
+    column_tiles = cuts(problem.n, config.array.columns * problem.lanes)
     for over_columns in (True, False):
         groups = min(side_by_side, column_tiles if over_columns else problem.m)
         sets = cuts(column_tiles, groups if over_columns else 1)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..config import ACCUMULATOR_BYTES, MAX_CONTRACTION, EngineConfig
 from ..engine.isa import Destination, Output
+from ..numerics.formats import lane_integers
 from .layout import align
 from .program import Program
 
@@ -23,7 +24,7 @@ class Train:
 
     The passes add up along one long contraction, or, if not `accumulate`, each is a problem of its own. Each contracts
     over `depth` rows of the array; by default, 0, over all of its partition's. They take their operands in turn from as
-    many as fit the banks.
+    many as fit the banks. With `pairs`, a number in `PAIRS`, each byte of a stationary tile is two operands.
     """
 
     first: int
@@ -32,6 +33,7 @@ class Train:
     passes: int
     accumulate: bool = True
     depth: int = 0
+    pairs: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Resident:
     offset, length
         Byte offset of the program, and its instructions.
     results
-        Byte offset of each train's result, int32[rows, columns].
+        Byte offset of each train's result, int32[lanes, rows, columns].
     expected
         What stands there afterwards.
     useful_macs
@@ -108,7 +110,7 @@ def compile_trains(config: EngineConfig, trains: list[Train], *, seed: int = 0) 
                 Destination.STATIONARY, slabs=1 << train.first, address=number * array.load_cycles, rows=depth,
                 row_bytes=array.columns, memory=place(w[number]), stride=array.columns,
             )  # fmt: skip
-        products = a.astype(np.int64) @ w.astype(np.int64)
+        products = np.stack([a.astype(np.int64) @ of_lane for of_lane in lane_integers(w, train.pairs)], axis=1)
         whole, rest = divmod(train.passes, resident)
         total = whole * products.sum(axis=0) + products[:rest].sum(axis=0)
         expected.append((total if train.accumulate else products[rest - 1]).astype(np.int32))
@@ -119,29 +121,35 @@ def compile_trains(config: EngineConfig, trains: list[Train], *, seed: int = 0) 
         for number, (train, start) in enumerate(zip(trains, starts, strict=True)):
             if start is None:
                 continue
-            macs = _depth(config, train) * array.columns
+            macs = _row_macs(config, train)
             last[number] = program.matmul(
                 train.first, train.count, rows=train.rows, passes=min(residents[number], train.passes - start),
                 moving=0, moving_step=train.rows, stationary=0, stationary_step=array.load_cycles, accumulator=0,
-                accumulate_first=train.accumulate and start > 0, accumulate_rest=train.accumulate, shift=config.exact_shift,
-                row_macs=macs, last_row_macs=macs, after=[load],
+                accumulate_first=train.accumulate and start > 0, accumulate_rest=train.accumulate,
+                shift=config.exact_shift + (config.pair_shift if train.pairs else 0), pairs=train.pairs, row_macs=macs,
+                last_row_macs=macs, after=[load],
             )  # fmt: skip
 
     results = []
     for train, want, matmul in zip(trains, expected, last, strict=True):
         results.append(place(np.zeros_like(want)))
-        program.drain(
-            Output.INT32, slab=train.first + train.count - 1, accumulator=0, rows=train.rows, columns=array.columns,
-            memory=results[-1], stride=array.columns * ACCUMULATOR_BYTES, after=[matmul],
-        )  # fmt: skip
+        for lane, of_lane in enumerate(want):
+            program.drain(
+                Output.INT32, slab=train.first + train.count - 1, lane=lane, accumulator=0, rows=train.rows, columns=array.columns,
+                memory=results[-1] + lane * of_lane.nbytes, stride=array.columns * ACCUMULATOR_BYTES, after=[matmul],
+            )  # fmt: skip
 
     offset = place(np.frombuffer(program.encode(), np.uint8))
-    macs = sum(train.rows * train.passes * _depth(config, train) * array.columns for train in trains)
+    macs = sum(train.rows * train.passes * _row_macs(config, train) for train in trains)
     return Resident(np.concatenate(parts), offset, len(program), results, expected, macs)
 
 
 def _depth(config: EngineConfig, train: Train) -> int:
     return train.depth or train.count * config.array.rows
+
+
+def _row_macs(config: EngineConfig, train: Train) -> int:
+    return _depth(config, train) * config.array.columns * (2 if train.pairs else 1)
 
 
 def _check(config: EngineConfig, trains: list[Train]) -> None:

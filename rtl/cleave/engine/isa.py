@@ -179,7 +179,7 @@ class Register(enum.IntEnum):
     WINDOW_SIZE_HIGH = 0x34
     WATCHDOG = 0x38
     SHAPE = 0x3C
-    """Read only: slabs (8 bits), rows (12 bits), columns (12 bits)."""
+    """Read only: slabs (7 bits), whether columns have two lanes (1 bit), rows (12 bits), columns (12 bits)."""
     COUNTERS = 0x80
     """First of the performance counters, 64 bits each, in the order of `Counter`."""
 

@@ -80,7 +80,7 @@ class Registers(wiring.Component):
             Register.ERROR: self.error,
             Register.ERROR_INSTRUCTION: self.error_instruction,
             Register.INTERRUPT: pending,
-            Register.SHAPE: array.slabs | array.rows << 8 | array.columns << 20,
+            Register.SHAPE: array.slabs | array.lanes - 1 << 7 | array.rows << 8 | array.columns << 20,
         }
 
         # Writes: address and data come in either order, then the answer.

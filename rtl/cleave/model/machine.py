@@ -10,12 +10,10 @@ from ..config import ACCUMULATOR_BITS, EngineConfig
 from ..engine.isa import INSTRUCTION_BYTES, Destination, Error, Instruction, Opcode, Output, Unit, decode
 from ..errors import EngineError
 from ..numerics.drain import ROUND_RECORD, round_accumulators
-from ..numerics.formats import ELEMENTS, INT4, PAIRS, TARGETS
+from ..numerics.formats import ELEMENTS, TARGETS, lane_integers
 from ..numerics.requantise import RECORD, requantise
 from ..numerics.rounding import Rounding
 from .check import check, cuts, moving_output, parameter_word_bytes
-
-NIBBLE_BITS = INT4.bits
 
 
 @dataclass
@@ -168,7 +166,7 @@ class Machine:
         # float32 holds every sum of `rows` products exactly: at most 2**10 * 2**14.
         a = self.moving[slabs, moving].astype(np.float32)
         tiles = self.stationary[slabs, stationary].reshape(instruction.count, passes, array.rows, array.columns)
-        for lane, w in enumerate(_lanes(tiles, instruction.pairs)):
+        for lane, w in enumerate(lane_integers(tiles, instruction.pairs)):
             products = (a @ w.astype(np.float32)).astype(np.int64)
             if config.block_scales:
                 shift: NDArray[np.int64] | int = instruction.shift
@@ -176,8 +174,8 @@ class Machine:
                     words = stationary[:, -1] + 1 + lane
                     of_column = self.stationary[slabs, words, 0].view(np.uint8).astype(np.int64)
                     shift = shift + self.distances[slabs, moving][..., None] + of_column[:, :, None]
-                up = NIBBLE_BITS if instruction.pairs else 0
-                products = products << config.accumulator_bits - array.product_bits + up >> np.minimum(shift, 63)
+                up = config.exact_shift + (config.pair_shift if instruction.pairs else 0)
+                products = products << up >> np.minimum(shift, 63)
             products = products.sum(axis=0)
             bank = self.accumulators[slabs.stop - 1, lane]
             for number, product in enumerate(products):
@@ -232,14 +230,6 @@ def _decoded(codes: NDArray[np.uint8], element: int) -> NDArray[np.int8]:
     """Give the integers of elements as the array has them, of codes in the lowest bits of each byte."""
     target = ELEMENTS[element]
     return (target.integers[codes & (1 << target.bits) - 1] << target.alignment).astype(np.int8)
-
-
-def _lanes(tiles: NDArray[np.int8], pairs: int) -> list[NDArray[np.int64]] | list[NDArray[np.int8]]:
-    """Give the operands of each lane in the bytes of stationary tiles."""
-    if not pairs:
-        return [tiles]
-    codes = tiles.view(np.uint8)
-    return [PAIRS[pairs].integers[nibble] for nibble in (codes & (1 << NIBBLE_BITS) - 1, codes >> NIBBLE_BITS)]
 
 
 def _wrapped(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:

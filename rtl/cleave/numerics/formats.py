@@ -21,7 +21,7 @@ from ..config import OPERAND_BITS
 
 __all__ = [
     "Kind", "Specials", "Format", "FP32", "BF16", "FP16", "E4M3", "E5M2", "INT8", "INT4", "E2M1", "E2M3", "E8M0", "ELEMENTS",
-    "PAIRS", "TARGETS", "Operand", "OPERANDS", "parse_operands", "product_bits",
+    "PAIRS", "TARGETS", "Operand", "OPERANDS", "lane_integers", "parse_operands", "product_bits",
 ]  # fmt: skip
 
 
@@ -236,6 +236,15 @@ OPERANDS = {
     )
 }
 """Operand formats by name."""
+
+
+def lane_integers(places: NDArray[np.integer], pairs: int) -> list[NDArray[np.int64]]:
+    """Give each lane's integers in the bytes of stationary tiles: one lane's, or for `pairs`, a number in `PAIRS`, two lanes'."""
+    if not pairs:
+        return [places.astype(np.int8).astype(np.int64)]
+    element = PAIRS[pairs]
+    low = (1 << element.bits) - 1
+    return [element.integers[places & low], element.integers[places >> element.bits & low]]
 
 
 def parse_operands(text: str, operands: Mapping[str, Operand] = OPERANDS) -> tuple[Operand, Operand]:
