@@ -150,11 +150,6 @@ class Slab(wiring.Component):
         seams: list[list[Seam]] = [[] for _ in lanes]
         for c, column in enumerate(columns):
             products = self._join(m, platform, c, column, rows[c])
-            if self.config.block_scales:
-                written = tiles[c + MEMORY_LATENCY]
-                of_lane = [written.scales & (written.index == array.load_cycles + lane) for lane in range(array.lanes)]
-                line = Cat(stationary[c][:OPERAND_BITS], *(written.valid & chosen for chosen in of_lane))
-                line = delay(m, f"distance_{c}", line, self.config.distance_delay)
             for lane, tokens in enumerate(lanes):
                 m.submodules[f"seam_{lane}_{c}"] = seam = share(platform, Seam(self.config))
                 seams[lane].append(seam)
@@ -167,11 +162,8 @@ class Slab(wiring.Component):
                     seam.add.eq(tokens[c + MEMORY_LATENCY]),
                     seam.write.eq(tokens[c + MEMORY_LATENCY + 1]),
                 ]
-                if self.config.block_scales:
-                    m.d.comb += [
-                        seam.distance.eq(line[:OPERAND_BITS]),
-                        seam.distance_write.eq(line[OPERAND_BITS + lane]),
-                    ]
+            if self.config.block_scales:
+                self._distances(m, c, tiles[c + MEMORY_LATENCY], stationary[c], [of_lane[c] for of_lane in seams])
         self._drain(m, lanes, seams)
 
         m.d.comb += [self.written.eq(rows[-1].write), self.signal.eq(rows[-1].signal & rows[-1].write.replicate(2))]
@@ -191,6 +183,14 @@ class Slab(wiring.Component):
         m.submodules[f"join_{c}"] = join = share(platform, Join(self.config))
         m.d.comb += [join.paired.eq(row.paired), *(to.eq(lane) for to, lane in zip(join.lanes, column.product, strict=True))]
         return join.joined
+
+    def _distances(self, m: Module, c: int, tile: data.View, word: Value, seams: list[Seam]) -> None:
+        """Give a column's seams their distances, from the tile's words behind its rows, a word for each lane."""
+        scales = tile.valid & tile.scales
+        writes = [scales & (tile.index == self.config.array.load_cycles + lane) for lane in range(len(seams))]
+        line = delay(m, f"distance_{c}", Cat(word[:OPERAND_BITS], writes), self.config.distance_delay)
+        for lane, seam in enumerate(seams):
+            m.d.comb += [seam.distance.eq(line[:OPERAND_BITS]), seam.distance_write.eq(line[OPERAND_BITS + lane])]
 
     def _of_pairs(self, row: data.View) -> data.View:
         """Give a row's token as the second lane's seams see it: they have nothing of a row that is not paired."""

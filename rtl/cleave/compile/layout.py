@@ -150,7 +150,8 @@ class Layout:
         padded[: len(b)] = b
         tiles = self._tiles(padded.view(np.uint8).reshape(t.total_passes, t.depth, -1))
         if t.problem.pairs:
-            tiles = tiles[..., 0, :, :] & (1 << INT4.bits) - 1 | tiles[..., 1, :, :] << INT4.bits
+            low, high = np.moveaxis(tiles, -3, 0)
+            tiles = (low % (1 << INT4.bits) | high << INT4.bits).astype(np.uint8)
         return tiles.reshape(-1)
 
     def pack_parameters(self, records: NDArray[np.void]) -> NDArray[np.uint8]:
