@@ -19,9 +19,6 @@ ACCUMULATOR_BITS = 32
 SCALED_ACCUMULATOR_BITS = 48
 """Width of an accumulator of block-scaled products by default: it loses no more than FP32 does, as docs/numerics.md shows."""
 
-RESULT_BITS = ACCUMULATOR_BITS
-"""Width of a raw result."""
-
 ACCUMULATOR_BYTES = ACCUMULATOR_BITS // 8
 
 MEMORY_LATENCY = 1
