@@ -2,9 +2,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include "Vdot.h"
+#include "Vvectors.h"
 
-#ifdef SUBTRACT
+#if SUBTRACT
 #define SIGN -
 #else
 #define SIGN +
@@ -42,7 +42,7 @@ int main(int argc, char** argv) {
     const uint64_t count = std::strtoull(argv[1], nullptr, 10);
     state = std::strtoull(argv[2], nullptr, 10) * 2 + 1;
     VerilatedContext context;
-    Vdot dot{&context};
+    Vvectors dot{&context};
     const uint32_t mask = (1u << WIDTH) - 1;
     uint64_t wrong = 0;
     for (uint64_t vector = 0; vector < count; ++vector) {
@@ -50,7 +50,7 @@ int main(int argc, char** argv) {
         const uint32_t addend = random64() >> 32 & mask;
         int32_t total = static_cast<int32_t>(addend);
         for (int i = 0; i < 8; ++i) total += SIGN int8_t(a >> 8 * i) * int8_t(b >> 8 * i);
-#ifdef PAIRED
+#if PAIRED
         dot.b_sums = 0;
         for (int i = 0; i < 4; ++i)
             dot.b_sums |= static_cast<uint64_t>((int8_t(b >> 16 * i) + int8_t(b >> (16 * i + 8))) & 0x1ff) << 9 * i;
