@@ -1,8 +1,14 @@
-"""Requantisation in hardware against its definition in numpy, and against exact fractions."""
+"""Requantisation in hardware against its definition in numpy, and against exact fractions.
+
+Compiled, ten million random cases, or as many as CLEAVE_VECTORS says.
+"""
 
 import gc
+import os
+import subprocess
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -17,7 +23,9 @@ from cleave.engine.isa import Output
 from cleave.engine.requantiser import REQUANTISER_RECORD, RequantiserLane
 from cleave.engine.round import RoundingShifter
 from cleave.numerics.requantise import MAX_SHIFT, RECORD, requantise
+from tb.compiled import build
 
+VECTORS = int(os.environ.get("CLEAVE_VECTORS", "10000000"))
 LOW, HIGH = -(2**31), 2**31 - 1
 
 
@@ -100,6 +108,12 @@ word = st.integers(LOW, HIGH) | st.integers(-1000, 1000)
 ))
 def test_any_case(cases: list[tuple[int, int, int, int, int]]) -> None:
     check(cases)
+
+
+def test_random(tmp_path: Path, seed: int) -> None:
+    program = build(RequantiserLane(), Path(__file__).with_name("requantiser.cpp"), tmp_path, {"LATENCY": RequantiserLane.LATENCY})
+    answer = subprocess.run([program, str(VECTORS), str(seed)], check=False, capture_output=True, text=True).stdout
+    assert answer == f"0 of {VECTORS} wrong\n"
 
 
 def test_raw() -> None:

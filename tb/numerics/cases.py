@@ -1,5 +1,7 @@
 """Cases for the rounder: random ones, corners, and all of a small size, with the codes that gfloat gives."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,10 +11,12 @@ from tb.numerics.compiled import CASE
 from tb.numerics.references import decode, rounded
 
 
-def random_cases(rng: np.random.Generator, count: int, accumulator_bits: int = 48) -> NDArray[np.void]:
+def random_cases(
+    rng: np.random.Generator, count: int, accumulator_bits: int = 48, targets: Sequence[Format] = TARGETS
+) -> NDArray[np.void]:
     """Any length of sum, a value near the target's range, and now and then any exponent at all."""
     cases = np.zeros(count, CASE)
-    cases["target"] = rng.integers(0, len(TARGETS), count)
+    cases["target"] = rng.choice([TARGETS.index(target) for target in targets], count)
     cases["mode"] = rng.integers(0, len(Rounding), count)
     cases["saturate"] = rng.integers(0, 2, count)
     cases["random"] = rng.integers(0, 256, count)
