@@ -3,7 +3,8 @@
 #   make test                    all tests;  make test PYTEST="-k seam -x"  passes options on
 #   make lint                    ruff, pyright, and whether docs/isa.md is up to date
 #   make bench-array bench-sim   utilisation of the array, speed of the simulator
-#   make report-cells            area and delay on standard cells, into docs/area.md; with LIBERTY=FILE into out/
+#   make report-cells            area and delay on standard cells, into docs/area.md; with LIBERTY=FILE into out/, and with
+#                                ONLY=numerics, cells, blocks or arrays just that section, the others as they were
 #   make report-ecp5             clock and size of cells on an ECP5 FPGA, into docs/ecp5.md
 #   make accuracy                errors of every number format, into docs/accuracy.md
 #   make numbers                 measures both and the main job, and writes README.md and docs/results.md
@@ -47,7 +48,7 @@ bench-array: $(READY)
 
 report-cells: $(READY)
 	@mkdir -p out
-	@$(BIN)/python scripts/report_cells.py $(LIBERTY) $(if $(LIBERTY),--page out/area.md)
+	@$(BIN)/python scripts/report_cells.py $(LIBERTY) $(if $(LIBERTY),--page out/area.md) $(if $(ONLY),--only $(ONLY))
 
 accuracy: $(READY)
 	@$(BIN)/python scripts/accuracy.py

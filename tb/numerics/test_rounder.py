@@ -154,6 +154,20 @@ def test_fewer_targets(rng: np.random.Generator) -> None:
     assert simulated(Rounder(48, targets), chosen) == wanted
 
 
+@pytest.mark.parametrize("left_out", Rounding)
+def test_fewer_modes(left_out: Rounding, rng: np.random.Generator) -> None:
+    """Without a mode the others are as they were, and so is one alone, whichever is asked for."""
+    cases = np.concatenate([random_cases(rng, 400), rng.choice(corner_cases(rng), 400)])
+    others = with_codes(cases[cases["mode"] != left_out.value])
+    modes = tuple(mode for mode in Rounding if mode is not left_out)
+    assert simulated(Rounder(48, modes=modes), others) == others["code"].tolist()
+    asked = cases["mode"].copy()
+    cases["mode"] = left_out.value
+    wanted = with_codes(cases)["code"].tolist()
+    cases["mode"] = asked
+    assert simulated(Rounder(48, modes=(left_out,)), cases) == wanted
+
+
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_wrong_width() -> None:
     for bits in (1, 65):

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from ..config import ACCUMULATOR_BITS
 from ..hdl import share
 from ..numerics.normalise import EXPONENT_BITS
-from ..numerics.rounder import Rounder, format_layout
-from ..numerics.rounding import RANDOM_BITS
+from ..numerics.rounder import MODES, Rounder, format_layout
+from ..numerics.rounding import RANDOM_BITS, Rounding
 
 __all__ = ["ROUNDING_RECORD", "RoundingLane"]
 
@@ -31,6 +31,8 @@ class RoundingLane(wiring.Component):
     ----------
     accumulator_bits
         Width of the accumulator, 2 to 64.
+    modes
+        The rounding modes that may be asked for.
 
     Members
     -------
@@ -45,8 +47,8 @@ class RoundingLane(wiring.Component):
 
     LATENCY = Rounder.LATENCY
 
-    def __init__(self, accumulator_bits: int) -> None:
-        self.accumulator_bits = accumulator_bits
+    def __init__(self, accumulator_bits: int, modes: tuple[Rounding, ...] = MODES) -> None:
+        self.accumulator_bits, self.modes = accumulator_bits, modes
         super().__init__({
             "enable": In(1),
             "accumulator": In(signed(accumulator_bits)),
@@ -59,11 +61,11 @@ class RoundingLane(wiring.Component):
 
     @property
     def shared_name(self) -> str:
-        return f"rounding_lane_{self.accumulator_bits}"
+        return "_".join(["rounding_lane", str(self.accumulator_bits), *(mode.name.lower() for mode in self.modes)])
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
-        m.submodules.rounder = rounder = share(platform, Rounder(self.accumulator_bits))
+        m.submodules.rounder = rounder = share(platform, Rounder(self.accumulator_bits, modes=self.modes))
         # A limited exponent gives the same code: from 2**511 on all but zero overflow, and 63 bits below 2**-512 are nothing but
         # sticky in all formats, whose least step is 2**-149.
         limit = 1 << EXPONENT_BITS - 1

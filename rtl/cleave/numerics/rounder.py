@@ -12,7 +12,10 @@ from .formats import TARGETS, Format, Kind, Specials
 from .normalise import EXPONENT_BITS, LEADING_BITS, Normaliser, normalised_layout, significand_bits
 from .rounding import RANDOM_BITS, Rounding
 
-__all__ = ["Packer", "Rounder", "format_layout"]
+__all__ = ["MODES", "Packer", "Rounder", "format_layout"]
+
+MODES = tuple(Rounding)
+"""All rounding modes."""
 
 
 def format_layout(targets: tuple[Format, ...] = TARGETS) -> data.StructLayout:
@@ -36,6 +39,8 @@ class Packer(wiring.Component):
     ----------
     targets
         The target formats; a target's place is its number.
+    modes
+        The rounding modes that may be asked for; with a single one it does not matter which is.
 
     Members
     -------
@@ -51,8 +56,8 @@ class Packer(wiring.Component):
 
     LATENCY = 4
 
-    def __init__(self, targets: tuple[Format, ...] = TARGETS) -> None:
-        self.targets = targets
+    def __init__(self, targets: tuple[Format, ...] = TARGETS, modes: tuple[Rounding, ...] = MODES) -> None:
+        self.targets, self.modes = targets, modes
         self.width = significand_bits(targets)
         super().__init__({
             "enable": In(1),
@@ -64,7 +69,7 @@ class Packer(wiring.Component):
 
     @property
     def shared_name(self) -> str:
-        return f"packer_{_names(self.targets)}"
+        return f"packer_{_names(self.targets, self.modes)}"
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
@@ -127,13 +132,18 @@ class Packer(wiring.Component):
         remainder, quotient = fixed[:RANDOM_BITS], fixed[RANDOM_BITS:]
         guard, rest = remainder[-1], remainder[:-1].any() | sticky
         up, placed = Signal(), Signal(total_bits)
+        ways = {
+            Rounding.NEAREST_EVEN: guard & (rest | quotient[0]),
+            Rounding.TOWARD_ZERO: Const(0),
+            Rounding.NEAREST_AWAY: guard,
+            Rounding.STOCHASTIC: (remainder + adding.random)[RANDOM_BITS],
+        }
         with m.Switch(adding.wanted.mode):
-            with m.Case(Rounding.NEAREST_EVEN.value):
-                m.d.comb += up.eq(guard & (rest | quotient[0]))
-            with m.Case(Rounding.NEAREST_AWAY.value):
-                m.d.comb += up.eq(guard)
-            with m.Case(Rounding.STOCHASTIC.value):
-                m.d.comb += up.eq((remainder + adding.random)[RANDOM_BITS])
+            for mode in self.modes[1:]:
+                with m.Case(mode.value):
+                    m.d.comb += up.eq(ways[mode])
+            with m.Default():
+                m.d.comb += up.eq(ways[self.modes[0]])
         with m.Switch(adding.wanted.target):
             for number, target in enumerate(self.targets):
                 if target.kind is Kind.FLOAT:
@@ -149,10 +159,13 @@ class Packer(wiring.Component):
 
         # Limit.
         code = Signal(len(self.code), reset_less=True)
+        toward_zero: Value = limiting.wanted.mode == Rounding.TOWARD_ZERO.value
+        if len(self.modes) == 1 or Rounding.TOWARD_ZERO not in self.modes:
+            toward_zero = Const(self.modes[0] is Rounding.TOWARD_ZERO)
         with m.If(self.enable), m.Switch(limiting.wanted.target):
             for number, target in enumerate(self.targets):
                 with m.Case(number):
-                    m.d.sync += code.eq(_limited(target, total, limiting))
+                    m.d.sync += code.eq(_limited(target, total, limiting, toward_zero))
         m.d.comb += self.code.eq(code)
         return m
 
@@ -166,8 +179,8 @@ class Rounder(wiring.Component):
     ----------
     accumulator_bits
         Width of the sum, 2 to 64.
-    targets
-        The target formats; a target's place is its number.
+    targets, modes
+        Those of `Packer`.
 
     Members
     -------
@@ -187,8 +200,10 @@ class Rounder(wiring.Component):
 
     LATENCY = Normaliser.LATENCY + Packer.LATENCY
 
-    def __init__(self, accumulator_bits: int, targets: tuple[Format, ...] = TARGETS) -> None:
-        self.accumulator_bits, self.targets = accumulator_bits, targets
+    def __init__(
+        self, accumulator_bits: int, targets: tuple[Format, ...] = TARGETS, modes: tuple[Rounding, ...] = MODES
+    ) -> None:
+        self.accumulator_bits, self.targets, self.modes = accumulator_bits, targets, modes
         super().__init__({
             "enable": In(1),
             "sum": In(signed(accumulator_bits)),
@@ -201,12 +216,12 @@ class Rounder(wiring.Component):
 
     @property
     def shared_name(self) -> str:
-        return f"rounder_{self.accumulator_bits}_{_names(self.targets)}"
+        return f"rounder_{self.accumulator_bits}_{_names(self.targets, self.modes)}"
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         normaliser = share(platform, Normaliser(self.accumulator_bits, significand_bits(self.targets)))
-        packer = share(platform, Packer(self.targets))
+        packer = share(platform, Packer(self.targets, self.modes))
         m.submodules.normaliser, m.submodules.packer = normaliser, packer
         asked = Cat(self.wanted, self.random)
         for stage in range(Normaliser.LATENCY):
@@ -227,8 +242,8 @@ class Rounder(wiring.Component):
         return m
 
 
-def _names(targets: tuple[Format, ...]) -> str:
-    return "_".join(target.name.lower() for target in targets)
+def _names(targets: tuple[Format, ...], modes: tuple[Rounding, ...]) -> str:
+    return "_".join(item.name.lower() for item in (*targets, *(modes if modes != MODES else ())))
 
 
 def _shift_right(m: Module, value: Value, amount: Value) -> tuple[Value, Value]:
@@ -245,13 +260,13 @@ def _shift_right(m: Module, value: Value, amount: Value) -> tuple[Value, Value]:
     return value, sticky
 
 
-def _limited(target: Format, total: Value, state: data.View) -> Value:
+def _limited(target: Format, total: Value, state: data.View, toward_zero: Value) -> Value:
     """Give the code of a sum: limited, with its sign."""
     is_integer = target.kind is Kind.INTEGER
     largest = target.largest_code + (state.negative if is_integer else 0)
     limit: Value | int = largest
     if target.specials is not Specials.NONE:
-        to_largest = state.wanted.saturate | (state.wanted.mode == Rounding.TOWARD_ZERO.value)
+        to_largest = state.wanted.saturate | toward_zero
         limit = Mux(to_largest, target.largest_code, target.largest_code + 1)
     magnitude = Mux(state.beyond | (total > largest), limit, total)[: target.bits - (not is_integer)]
     code = Mux(state.negative, -magnitude, magnitude)[: target.bits] if is_integer else Cat(magnitude, state.negative)

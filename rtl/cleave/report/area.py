@@ -1,14 +1,14 @@
 """The area report: cells, blocks, and an engine's array split, unsplit and as a textbook has it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any, Self, TypeVar
 
 from ..config import EngineConfig
 from .arrays import ArrayArea, measure_array, measure_column, measure_common
-from .blocks import BLOCKS, measure_block
+from .blocks import BLOCKS, Block, measure_block
 from .cells import CANDIDATES, WideSums, measure_cell
 from .hard_cells import DONT_USE, hard_cells
 from .liberty import Library
@@ -61,13 +61,13 @@ def cells_report(library: Library, workers: Workers) -> dict[str, dict[str, Any]
     return {name: asdict(future.result()) for name, future in futures.items()}
 
 
-def blocks_report(library: Library, workers: Workers) -> list[dict[str, Any]]:
-    """Measure every building block."""
-    futures = [workers.start(measure_block, block, library) for block in BLOCKS]
+def blocks_report(library: Library, workers: Workers, blocks: Sequence[Block] = BLOCKS) -> list[dict[str, Any]]:
+    """Measure every building block, or others."""
+    futures = [workers.start(measure_block, block, library) for block in blocks]
     results = [future.result() for future in futures]
     return [
         {"does": block.does, "how": block.how, "area_um2": result.area_um2, "delay_ns": result.delay_ns}
-        for block, result in zip(BLOCKS, results, strict=True)
+        for block, result in zip(blocks, results, strict=True)
     ]
 
 

@@ -83,17 +83,17 @@ def cells_table(reports: Reports) -> Table:
     return Table(tuple(head), rows)
 
 
-def blocks_table(reports: Reports) -> Table:
-    """Building blocks on every library."""
+def blocks_table(reports: Reports, section: str = "blocks") -> Table:
+    """Building blocks on every library, or the blocks of another section."""
     head = ["block", "how"]
     for library in reports:
         head += [f"{library} um2".strip(), "ns"]
     first, *_ = reports.values()
     rows = []
-    for place, block in enumerate(first["blocks"]):
+    for place, block in enumerate(first[section]):
         row = [block["does"], block["how"]]
         for report in reports.values():
-            row += [number(report["blocks"][place]["area_um2"]), number(report["blocks"][place]["delay_ns"], 3)]
+            row += [number(report[section][place]["area_um2"]), number(report[section][place]["delay_ns"], 3)]
         rows.append(tuple(row))
     return Table(tuple(head), rows, words=2)
 
