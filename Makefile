@@ -6,7 +6,7 @@
 #   make report-cells            area and delay on standard cells, into docs/area.md; with LIBERTY=FILE into out/, and with
 #                                ONLY=numerics, cells, blocks or arrays just that section, the others as they were
 #   make report-ecp5             clock and size of cells on an ECP5 FPGA, into docs/ecp5.md
-#   make accuracy                errors of every number format, into docs/accuracy.md
+#   make accuracy                errors of every number format, into docs/accuracy.md and docs/results.md
 #   make numbers                 measures both and the main job, and writes README.md and docs/results.md
 #   make verilog CONFIG=large    Verilog into out/
 #   make mutate                  deliberate breaks of the design, and the tests that notice each

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""What every format loses on random and real data, in all and in the sums alone, beside FP32 sums; writes docs/accuracy.md.
+"""What every format loses on random and real data, in all and in the sums alone, beside FP32 sums.
+
+Writes docs/accuracy.md, and the table of errors in docs/results.md.
 
 Errors are relative, in the Frobenius norm: of a whole product against float64 of the operands that are not quantised yet, and
 of its sums alone against float64 of the quantised ones. FP32 sums add the same quantised operands' products one after
@@ -11,10 +13,12 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numbers_table import ACCURACY, Row, record
 from numpy.typing import NDArray
 
 from cleave import ArrayConfig, Engine, EngineConfig
@@ -28,6 +32,8 @@ MODEL = ROOT.parent / "shared" / "models" / "stories260K.bin"
 
 CONFIG = EngineConfig(ArrayConfig(slabs=4, rows=32, columns=32, dot=8), axi_data_width=512)
 SEED, SIZE, LENGTH = 1, 32, 4096
+SUMMARY = ("Gaussian", "Student t, 2 degrees", "weights, activations")
+"""Data of the table in docs/results.md."""
 FORMATS = ("int8", "int4", "mxint8", "mxfp6", "mxfp4", "mxint8:mxfp4", *PRECISIONS)
 
 Matrix = NDArray[np.float64]
@@ -37,7 +43,9 @@ Matrix = NDArray[np.float64]
 class Errors:
     """Relative errors of one product in one format, ours and with FP32 sums, in all and of the sums alone.
 
-    `float32` is the error of the same product in float32 throughout, `within_bound` whether ours is within `Stats.error_bound`.
+    `float32` is the error of the same product in float32 throughout, `within_bound` whether ours is within `Stats.error_bound`,
+    and `elements` the errors of all elements that are not 0, by the sums they were made with: [2, element], relative to float64 and
+    to the sum of the magnitudes of the element's terms.
     """
 
     data: str
@@ -48,6 +56,11 @@ class Errors:
     fp32_sums: float
     float32: float
     within_bound: bool | None
+    elements: dict[str, NDArray[np.float32]] = field(repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the errors of the product, for JSON."""
+        return {name: value for name, value in vars(self).items() if name != "elements"}
 
 
 @dataclass(frozen=True)
@@ -154,10 +167,17 @@ def relative(found: NDArray, wanted: Matrix) -> float:
     return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
 
 
+def element_errors(found: NDArray, wanted: Matrix, terms: Matrix) -> NDArray[np.float32]:
+    """Give the errors of the elements that are not 0 over their magnitude, and over the sum of their terms' magnitudes."""
+    kept = wanted != 0
+    errors = np.abs(found - wanted)[kept]
+    return np.stack([errors / np.abs(wanted)[kept], errors / terms[kept]]).astype(np.float32)
+
+
 def measure(engine: Engine, what: str, a: Matrix, b: Matrix) -> Iterator[Errors]:
     """Measure one product in every format."""
-    exact = a @ b
-    float32 = relative(fp32_sums(a.astype(np.float32).astype(float), b.astype(np.float32).astype(float)), exact)
+    exact, terms = a @ b, np.abs(a) @ np.abs(b)
+    float32 = fp32_sums(a.astype(np.float32).astype(float), b.astype(np.float32).astype(float))
     for name in FORMATS:
         left, right = operands(a, b, name)
         if isinstance(name, int):
@@ -167,7 +187,10 @@ def measure(engine: Engine, what: str, a: Matrix, b: Matrix) -> Iterator[Errors]
         within = None if stats.error_bound is None else bool(np.abs(ours - exact).max() <= stats.error_bound)
         fp32, sums = fp32_sums(left, right), left @ right
         errors = relative(ours, exact), relative(fp32, exact), relative(ours, sums), relative(fp32, sums)
-        yield Errors(what, f"{name} bits" if isinstance(name, int) else name, *errors, float32, within)
+        found = {"ours": ours, "FP32": fp32, "float32": float32}
+        elements = {of: element_errors(result, exact, terms) for of, result in found.items()}
+        label = f"{name} bits" if isinstance(name, int) else name
+        yield Errors(what, label, *errors, relative(float32, exact), within, elements)
 
 
 def mean(values: list[float]) -> str:
@@ -181,13 +204,28 @@ def table(results: list[Errors], fields: dict[str, str]) -> str:
     columns = list(dict.fromkeys(result.data for result in results))
     lines = [f"| format | sums | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
     for name in dict.fromkeys(result.format for result in results):
-        for sums, field in fields.items():
+        for sums, attribute in fields.items():
             cells = [
-                mean([getattr(result, field) for result in results if (result.format, result.data) == (name, column)])
+                mean([getattr(result, attribute) for result in results if (result.format, result.data) == (name, column)])
                 for column in columns
             ]
             lines.append(f"| {name} | {sums} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def summary(results: list[Errors]) -> list[Row]:
+    """Give the rows of the table in docs/results.md: median and worst error of the elements, and the worst over their terms."""
+    formats = list(dict.fromkeys(result.format for result in results))
+    named = [(name, name, sums) for name in formats for sums in ("ours", "FP32")] + [("float32", formats[0], "float32")]
+    rows = []
+    for label, name, sums in named:
+        cells = []
+        for data in SUMMARY:
+            errors = [result.elements[sums] for result in results if (result.format, result.data) == (name, data)]
+            relative_to_itself, to_terms = np.concatenate(errors, axis=1) if errors else np.full((2, 1), np.nan)
+            cells += [f"{value:.1e}" for value in (np.median(relative_to_itself), relative_to_itself.max(), to_terms.max())]
+        rows.append((label, "FP32" if sums == "float32" else sums, *cells))
+    return rows
 
 
 def verdict(results: list[Errors], which: str) -> str:
@@ -265,8 +303,9 @@ def main() -> None:
     with Engine(CONFIG, backend="model") as engine:
         results = [result for product in data() for result in measure(engine, *product)]
     if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+        arguments.json.write_text(json.dumps([result.as_dict() for result in results], indent=2) + "\n")
     PAGE.write_text(page(results))
+    record(ACCURACY, summary(results))
     print(f"{PAGE.relative_to(ROOT)}: {len(results)} results")
 
 

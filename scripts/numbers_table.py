@@ -1,14 +1,20 @@
-"""The README's table of numbers: every measurement records its rows in docs/numbers.json, and the table is written from there."""
+"""Tables of recorded numbers: every measurement records its rows in docs/numbers.json, and the tables are written from there."""
 
 import json
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RECORDED = ROOT / "docs/numbers.json"
-START, END = "<!-- numbers -->\n", "<!-- /numbers -->"
 HEAD = ("what", "Cleave", "beside it", "conditions")
 SOURCES = ("array", "cells", "ecp5", "run", "simulation")
-"""Measurements, in the table's order."""
+"""Measurements of the README's table, in its order."""
+
+ACCURACY = "accuracy"
+"""Measurement of the table of errors in docs/results.md."""
+ACCURACY_HEAD = (
+    "format", "sums",
+    *(f"{data}, {which}" for data in ("Gaussian", "heavy tails", "real") for which in ("median", "worst", "worst / terms")),
+)  # fmt: skip
 
 Row = tuple[str, ...]
 
@@ -18,13 +24,22 @@ def table(head: Row, rows: list[Row]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ("---",) * len(head), *rows]) + "\n"
 
 
+def markers(name: str) -> tuple[str, str]:
+    """Give what stands before and after a table that is written from the record."""
+    return f"<!-- {name} -->\n", f"<!-- /{name} -->"
+
+
 def record(source: str, rows: list[Row]) -> None:
-    """Replace a measurement's rows, and write the README's table anew."""
+    """Replace a measurement's rows, and write the README's table and that of docs/results.md anew."""
     recorded = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
     recorded[source] = rows
-    RECORDED.write_text(json.dumps({name: recorded[name] for name in SOURCES if name in recorded}, indent=1) + "\n")
-    readme = ROOT / "README.md"
-    before, _, rest = readme.read_text().partition(START)
-    _, _, after = rest.partition(END)
-    rows = [tuple(row) for name in SOURCES for row in recorded.get(name, [])]
-    readme.write_text(before + START + table(HEAD, rows) + END + after)
+    RECORDED.write_text(json.dumps({name: recorded[name] for name in (*SOURCES, ACCURACY) if name in recorded}, indent=1) + "\n")
+    _insert(ROOT / "README.md", "numbers", HEAD, [row for name in SOURCES for row in recorded.get(name, [])])
+    _insert(ROOT / "docs/results.md", ACCURACY, ACCURACY_HEAD, recorded.get(ACCURACY, []))
+
+
+def _insert(page: Path, name: str, head: Row, rows: list[Row]) -> None:
+    start, end = markers(name)
+    before, _, rest = page.read_text().partition(start)
+    _, _, after = rest.partition(end)
+    page.write_text(before + start + table(head, rows) + end + after)
