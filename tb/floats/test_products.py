@@ -144,6 +144,6 @@ def test_larger_products(rng: np.random.Generator) -> None:
             a, b = operands(rng, "near", 70, 500, 90)
             names = parse_operands(pair)
             left, right = quantise(a, names[0], 1), quantise(b, names[1], 0)
-            held = accumulate(left, right, config.accumulator_bits, config.array.rows, config.array.sum_bits)
+            held = accumulate(left, right, config.accumulator_bits, config.array.rows, config.array.product_bits)
             wanted = np.ldexp(held.integers.astype(float), held.exponents).astype(np.float32)
             same(engine.matmul_float(a, b, format=pair)[0], wanted)

@@ -69,7 +69,7 @@ def test_stochastic_rounding(tiny: Engine) -> None:
 
 def widths(engine: Engine) -> tuple[int, int, int]:
     """What a product depends on of an engine: width of accumulators, rows of a slab, width of its sum."""
-    return engine.config.accumulator_bits, engine.config.array.rows, engine.config.array.sum_bits
+    return engine.config.accumulator_bits, engine.config.array.rows, engine.config.array.product_bits
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

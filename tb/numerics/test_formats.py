@@ -17,6 +17,7 @@ from cleave.numerics.formats import (
     TARGETS,
     Format,
     Kind,
+    lane_integers,
     parse_operands,
     product_bits,
 )
@@ -100,6 +101,15 @@ def test_pair_decoder() -> None:
     simulator = Simulator(dut)
     simulator.add_testbench(bench)
     simulator.run()
+
+
+def test_lane_integers() -> None:
+    """Every byte: one INT8, or two elements, the first in its low half."""
+    codes = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(lane_integers(codes, 0), [codes.view(np.int8)])
+    for number, element in enumerate(PAIRS[1:], start=1):
+        values = np.ldexp(decode(element, range(16)), -element.step_exponent)
+        assert np.array_equal(lane_integers(codes, number), [np.tile(values, 16), np.repeat(values, 16)])
 
 
 @pytest.mark.parametrize("name", BLOCKS)

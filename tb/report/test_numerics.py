@@ -22,16 +22,15 @@ def test_seam_multiplier(block: Any, rng: np.random.Generator) -> None:
     """A signed sum of 21 bits times two significands of 4 bits; the extremes, too."""
     dut = block.make()
     assert isinstance(dut, Drawn)
-    dots = [-(2**20), 2**20 - 1, -1, 0, *rng.integers(-(2**20), 2**20, 20).tolist()]
+    cases = [(dot, row, column) for dot in (-(2**20), 2**20 - 1, -1, 0) for row in (0, 8, 15) for column in (0, 8, 15)]
+    cases += zip(*(rng.integers(*ends, 300).tolist() for ends in [(-(2**20), 2**20), (0, 16), (0, 16)]), strict=True)
 
     async def bench(ctx: Any) -> None:
-        for dot in dots:
-            for row in range(16):
-                for column in range(16):
-                    for name, value in {"dot": dot, "row": row, "column": column}.items():
-                        ctx.set(getattr(dut, name), value)
-                    await ctx.delay(1e-9)
-                    assert ctx.get(dut.total) == dot * row * column % 2**29
+        for case in cases:
+            for name, value in zip(("dot", "row", "column"), case, strict=True):
+                ctx.set(getattr(dut, name), value)
+            await ctx.delay(1e-9)
+            assert ctx.get(dut.total) == case[0] * case[1] * case[2] % 2**29
 
     simulator = Simulator(dut)
     simulator.add_testbench(bench)
