@@ -17,7 +17,7 @@ from numbers_table import Row, record
 from rich.console import Console
 
 from cleave.numerics.formats import OPERANDS
-from cleave.report.area import Workers, array_report, blocks_report, cells_report, conditions
+from cleave.report.area import Workers, array_report, blocks_report, cells_report, conditions, precision_report
 from cleave.report.goals import ARRAYS, GOALS, applies
 from cleave.report.liberty import Library, LibraryError, open_library
 from cleave.report.numerics import NUMERICS, SEAM_MULTIPLIER
@@ -44,10 +44,14 @@ def libraries(liberty: list[Path]) -> dict[str, list[Path]]:
     return {name: files for name, files in found.items() if files}
 
 
+PRECISION = ("4x32x128", "4x32x128" + SCALED)
+"""Arrays that are measured with two lanes in each column, too."""
+
 SECTIONS: dict[str, Callable[[Library, Workers], Any]] = {
     "cells": cells_report,
     "numerics": lambda library, workers: blocks_report(library, workers, NUMERICS),
     "blocks": blocks_report,
+    "precision": lambda library, workers: precision_report({shape: ARRAYS[shape] for shape in PRECISION}, library, workers),
     "arrays": lambda library, workers: {shape: array_report(config, library, workers) for shape, config in ARRAYS.items()},
 }
 """What measures each section of a library's report."""
@@ -140,6 +144,20 @@ The *rounder* is the lane without the exponents' sum. A *block quantiser* finds 
 and rounds them to elements. *E4M3 scales at a seam* is what NVFP4 would need at each seam and column, besides the shifter: two
 significands of 4 bits times each other, and times a slab's sum of 21 bits, without registers.
 """
+PRECISION_TEXT = """\
+## What four bits give
+
+Cells that hold two operands of 4 bits in the place of one INT8, by what they cost for each place, dot 8, and how many products a
+place adds a cycle: INT8 by INT8, INT8 by 4 bits (W4A8), and 4 bits by 4 bits (W4A4). *A sum each*: the two stationary operands of
+a place meet the same moving one, and each has a result of its own: a pass has twice the columns, and a column two seams. *One sum*:
+the two meet moving operands of their own, so a pass contracts over twice as many. An array with two lanes in each column has the
+second; with operands from -15 to 15, it takes E2M1 as well as INT4.
+"""
+LANES_TEXT = """\
+Of whole arrays, each with all that belongs to slabs, in thousands of um2: INT8 alone, and two lanes in each column. *W4A8 / um2*
+is what an area multiplies in a cycle, against the array for INT8 alone, and *INT8 / um2* likewise. *One sum* is an array of two
+moving operands in each place, whose seams are those of INT8 alone; twice as wide moving banks and skew are not counted.
+"""
 BLOCKS_TEXT = """\
 ## Blocks
 
@@ -160,6 +178,7 @@ def page(reports: Mapping[str, Mapping[str, Any]]) -> str:
         CELLS, cells_table(reports).markdown(), TRIED, tried(reports).markdown(),
         ARRAYS_TEXT, summary(reports).markdown(), *scaled(reports), *parts, SCALES_TEXT, scales(reports).markdown(),
         NUMERICS_TEXT, blocks_table(reports, "numerics").markdown(), *nvfp4(reports),
+        PRECISION_TEXT, structures(reports).markdown(), LANES_TEXT, lanes(reports).markdown(),
         BLOCKS_TEXT, blocks_table(reports).markdown(),
     ]).rstrip("\n") + "\n"  # fmt: skip
 
@@ -270,6 +289,40 @@ def nvfp4(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
             "of the cells.\n"
         )
     return lines
+
+
+def structures(reports: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Tabulate the cells that hold two operands of 4 bits in the place of one INT8."""
+    head = ["cell", "INT8", "W4A8", "W4A4", "moving bytes"]
+    for name in reports:
+        head += [f"{name} um2 / place", "ns", "um2 / W4A8 product"]
+    found = []
+    for name, fact in next(iter(reports.values()))["precision"]["structures"].items():
+        row = [name, *(str(fact[kind]) for kind in ("int8", "w4a8", "w4a4", "moving_bytes"))]
+        for report in reports.values():
+            here = report["precision"]["structures"][name]
+            row += [number(here["um2_per_place"]), number(here["delay_ns"], 3), number(here["um2_per_place"] / fact["w4a8"])]
+        found.append(tuple(row))
+    return Table(tuple(head), found)
+
+
+def lanes(reports: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Tabulate arrays with two lanes against those for INT8 alone."""
+    head = ("library", "array", "INT8 alone", "two lanes", "cells", "seams", "W4A8 / um2", "INT8 / um2", "one sum, W4A8 / um2")
+    found = []
+    for name, report in reports.items():
+        cells = report["precision"]["structures"]
+        growth = cells["two moving operands, one sum"]["um2_per_place"] / cells["INT8 alone"]["um2_per_place"]
+        for shape, double in report["precision"]["lanes"].items():
+            single, parts = report["arrays"][shape], report["arrays"][shape]["parts"]["split"]
+            ratio = double["logic_um2"] / single["logic_um2"]
+            together = 1 + (growth - 1) * parts["cells_um2"] / single["logic_um2"]
+            found.append((
+                name, shape, number(single["logic_um2"] / 1000), f"{number(double['logic_um2'] / 1000)} ({ratio:.3f})",
+                *(f"{double[part] / parts[part]:.3f}" for part in ("cells_um2", "seams_um2")),
+                f"{2 / ratio:.3f}", f"{1 / ratio:.3f}", f"{2 / together:.3f}",
+            ))  # fmt: skip
+    return Table(head, found, words=2)
 
 
 def rows(reports: Mapping[str, Mapping[str, Any]]) -> list[Row]:

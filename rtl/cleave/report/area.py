@@ -1,7 +1,7 @@
 """The area report: cells, blocks, and an engine's array split, unsplit and as a textbook has it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any, Self, TypeVar
@@ -12,10 +12,13 @@ from .blocks import BLOCKS, Block, measure_block
 from .cells import CANDIDATES, WideSums, measure_cell
 from .hard_cells import DONT_USE, hard_cells
 from .liberty import Library
+from .precision import STRUCTURES, measure_lanes, measure_structure
 from .synthesis import BOOTH, PLAIN, RECIPE
 from .tools import versions
 
-__all__ = ["Workers", "area_report", "conditions", "cells_report", "blocks_report", "array_report", "textbook"]
+__all__ = [
+    "Workers", "area_report", "conditions", "cells_report", "blocks_report", "precision_report", "array_report", "textbook"
+]  # fmt: skip
 
 Result = TypeVar("Result")
 
@@ -69,6 +72,20 @@ def blocks_report(library: Library, workers: Workers, blocks: Sequence[Block] = 
         {"does": block.does, "how": block.how, "area_um2": result.area_um2, "delay_ns": result.delay_ns}
         for block, result in zip(blocks, results, strict=True)
     ]
+
+
+def precision_report(shapes: Mapping[str, EngineConfig], library: Library, workers: Workers) -> dict[str, Any]:
+    """Measure what makes more of 4-bit operands: the cells of every structure, and arrays with two lanes in each column."""
+    cells = {structure.name: workers.start(measure_structure, structure, library) for structure in STRUCTURES}
+    arrays = {shape: workers.start(measure_lanes, config, library) for shape, config in shapes.items()}
+    facts = ("int8", "w4a8", "w4a4", "moving_bytes")
+    return {
+        "structures": {
+            structure.name: cells[structure.name].result() | {name: getattr(structure, name) for name in facts}
+            for structure in STRUCTURES
+        },
+        "lanes": {shape: future.result() for shape, future in arrays.items()},
+    }
 
 
 def textbook(config: EngineConfig) -> EngineConfig:

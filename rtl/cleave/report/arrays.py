@@ -22,7 +22,7 @@ __all__ = ["PARTS", "COMMON", "ModuleArea", "ArrayArea", "measure", "measure_col
 
 PARTS = {
     "cells": "column",
-    "seams": "seam",
+    "seams": "seam|join",
     "skew": "",
     "sequencers": r"_(sequencer|queue)_\d+.*",
     "ports": "_bank_writer|_drain__reader",

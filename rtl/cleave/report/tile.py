@@ -28,8 +28,8 @@ class Tile(wiring.Component):
     Members
     -------
     from_west : In(8 * dot).array(2), to_east : Out(8 * dot).array(2)
-    from_north : In(signed(sum_bits)).array(2), to_south : Out(signed(sum_bits)).array(2)
-    swap : In(2), write : In(2), index : In(log2(load_cycles)).array(2), stationary : In(8 * load_rows).array(2)
+    from_north : In(signed(sum_bits)).array(2, lanes), to_south : Out(signed(sum_bits)).array(2, lanes)
+    swap : In(2), write : In(2), index : In(log2(load_cycles)).array(2), stationary : In(place_bits * load_rows).array(2)
         By columns, as `Column` has them.
     """
 
@@ -40,12 +40,12 @@ class Tile(wiring.Component):
         super().__init__({
             "from_west": In(operands).array(2),
             "to_east": Out(operands).array(2),
-            "from_north": In(sums).array(2),
-            "to_south": Out(sums).array(2),
+            "from_north": In(sums).array(2, config.lanes),
+            "to_south": Out(sums).array(2, config.lanes),
             "swap": In(2),
             "write": In(2),
             "index": In(bits_for(config.load_cycles)).array(2),
-            "stationary": In(OPERAND_BITS * config.load_rows).array(2),
+            "stationary": In(cells[0].place_bits * config.load_rows).array(2),
         })
 
     def elaborate(self, platform: object) -> Elaboratable:
@@ -58,7 +58,7 @@ class Tile(wiring.Component):
                 m.submodules[f"cell_{column}_{row}"] = cell = self.cells[2 * column + row]
                 m.d.comb += [
                     cell.from_west.eq(west[row]),
-                    cell.from_north[0].eq(north),
+                    *(to.eq(sum_) for to, sum_ in zip(cell.from_north, north, strict=True)),
                     cell.stationary.eq(self.stationary[column]),
                     cell.swap.eq(swap),
                     *(
@@ -68,7 +68,7 @@ class Tile(wiring.Component):
                 ]
                 later = Signal(name=f"swap_{column}_{row}")
                 m.d.sync += later.eq(swap)
-                swap, north, west[row] = later, cell.to_south[0], cell.to_east
-            m.d.comb += self.to_south[column].eq(north)
+                swap, north, west[row] = later, cell.to_south, cell.to_east
+            m.d.comb += [to.eq(sum_) for to, sum_ in zip(self.to_south[column], north, strict=True)]
         m.d.comb += [east.eq(value) for east, value in zip(self.to_east, west, strict=True)]
         return m
