@@ -38,6 +38,15 @@ def numbers(run: dict[str, Any], array: dict[str, Any], speeds: list[dict[str, A
         )
         for work in array["workloads"]
     ]
+    utilisation += [
+        (
+            f"INT4 weights at twice the rate, {work['workload']}",
+            f"{work['int4_macs_per_cycle']:.0f} MAC/cycle",
+            f"INT8 by INT8: {work['int8_macs_per_cycle']:.0f}",
+            f"RTL counters, `{work['configuration']}`, {work['places']} places, operands resident",
+        )
+        for work in array["precisions"][:1]
+    ]
     digits = (
         "handwritten digits recognised",
         f"{accuracy['engine']:.2f} %",
@@ -69,6 +78,15 @@ def results(run: dict[str, Any], array: dict[str, Any], speeds: list[dict[str, A
             percent(work["goal_array_utilisation"]),
         )
         for work in array["workloads"]
+    ]
+    narrow: list[Row] = [
+        (
+            work["workload"],
+            work["configuration"],
+            str(work["places"]),
+            *(f"{work[f'{kind}_macs_per_cycle']:,.1f}" for kind in ("int8", "int4", "e2m1")),
+        )
+        for work in array["precisions"]
     ]
     layers: list[Row] = [
         (
@@ -110,6 +128,12 @@ def results(run: dict[str, Any], array: dict[str, Any], speeds: list[dict[str, A
         "With the same stationary bandwidth the monolithic array does as well where the whole contraction fits it; what the",
         "split itself gives are contractions shorter than the array, and problems side by side.",
         "",
+        "## Four bits",
+        "",
+        "The same array with two lanes in each column: useful MACs per cycle of INT8 by each kind of stationary operands, by the",
+        "hardware's counters. What it costs: [area.md](area.md#what-four-bits-give).",
+        "",
+        table(("workload", "configuration", "places", *(f"INT8 by {kind}" for kind in ("INT8", "INT4", "E2M1"))), narrow),
         "## The digits network's layers",
         "",
         f"`cleave run`, `{run['config']}`, {run['images']} images. *From memory*: the layer's GEMM with its loads and drains,",

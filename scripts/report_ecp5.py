@@ -32,6 +32,7 @@ from cleave.config import OPERAND_BITS, ArrayConfig, bits_for
 from cleave.export import convert
 from cleave.fpga.flow import LFE5U_85F, nextpnr_version, place_and_route, synthesise
 from cleave.hdl import share
+from cleave.numerics.formats import PAIRS
 from cleave.report.tables import Table, number
 from cleave.report.tools import SynthesisError, versions
 
@@ -96,7 +97,7 @@ class Grid(wiring.Component):
             "index": In(bits_for(array.load_cycles)),
             "stationary": In(OPERAND_BITS * array.load_rows).array(array.columns),
             "product": Out(signed(array.sum_bits)).array(array.columns, array.lanes),
-        })
+        } | ({"pairs": In(bits_for(len(PAIRS)))} if array.lanes > 1 else {}))
 
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
@@ -106,7 +107,8 @@ class Grid(wiring.Component):
             west = self.moving.word_select(r, OPERAND_BITS * array.dot)
             m.d.comb += columns[0].from_west[r].eq(delay(m, f"moving_{r}", west, r + 1))
             m.d.comb += [east.from_west[r].eq(west.to_east[r]) for west, east in pairwise(columns)]
-        controls = {name: ripple(m, name, getattr(self, name), array.columns + 1)[1:] for name in ("swap", "write", "index")}
+        names = ["swap", "write", "index", *(["pairs"] if array.lanes > 1 else [])]
+        controls = {name: ripple(m, name, getattr(self, name), array.columns + 1)[1:] for name in names}
         for c, column in enumerate(columns):
             m.submodules[f"column_{c}"] = column
             m.d.comb += [getattr(column, name).eq(line[c]) for name, line in controls.items()]
@@ -149,7 +151,8 @@ The critical path is that of the median seed. Peak counts two operations per MAC
 
 ## Size
 
-Per MAC of a whole array. Its LUT4 decode which stationary row is written, once per column. A cell alone has as many as the last
+Per MAC of a whole array. Its LUT4 decode which stationary row is written, once per column, and in W4A8 whether its bytes are
+INT8 or two of 4 bits, which the same array multiplies at half and at the full rate. A cell alone has as many as the last
 column says: neither a sum nor a product nor, in W4A8, the parting of two products needs any.
 
 {sizes}"""
@@ -214,19 +217,40 @@ def missed(array: dict[str, Any]) -> bool:
     return slow or (array["multiplier_mhz"] is not None and "LUT4" in array["primitives_of_a_cell"])
 
 
+def earlier(file: Path, tools: dict[str, Any]) -> dict[str, Any]:
+    """Give what a file has of arrays measured before, with the same tools.
+
+    Raises
+    ------
+    ValueError
+        If it does not have all of them.
+    """
+    try:
+        report = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file} must have the other arrays: {error}") from error
+    if report["tools"] != tools or any(each.name not in report["arrays"] for each in CANDIDATES):
+        raise ValueError(f"{file} must have all arrays, by the same tools: measure all")
+    return report["arrays"]
+
+
 def main() -> int:
     """Measure, write, and say which goals are met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", metavar="TEXT", help="measure arrays with this in their names only")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="arrays measured at once")
     parser.add_argument("--page", type=Path, default=ROOT / "docs/ecp5.md", help="file for the tables")
     parser.add_argument("--json", type=Path, default=ROOT / "out/report_ecp5.json", help="file for all numbers")
     arguments = parser.parse_args()
     try:
         tools = versions() | {"nextpnr": nextpnr_version()}
+        chosen = [each for each in CANDIDATES if arguments.only in each.name]
+        kept = earlier(arguments.json, tools) if len(chosen) < len(CANDIDATES) else {}
         with ThreadPoolExecutor(arguments.jobs) as pool, Progress(console=Console(stderr=True)) as progress:
-            results = progress.track(pool.map(measure, CANDIDATES), total=len(CANDIDATES), description="report-ecp5")
-            report = {"tools": tools, "arrays": dict(zip([each.name for each in CANDIDATES], results, strict=True))}
-    except SynthesisError as error:
+            results = progress.track(pool.map(measure, chosen), total=len(chosen), description="report-ecp5")
+            measured = kept | dict(zip([each.name for each in chosen], results, strict=True))
+            report = {"tools": tools, "arrays": {each.name: measured[each.name] for each in CANDIDATES}}
+    except (SynthesisError, ValueError) as error:
         print(f"report-ecp5: {error}", file=sys.stderr)
         return 2
     arguments.json.parent.mkdir(exist_ok=True)
