@@ -340,9 +340,7 @@ class Engine:
         scaled: ScaledGemm | None = None,
     ) -> tuple[NDArray, Stats]:
         """Compile and run a product; give what the window holds of its result."""
-        gemm = compile_gemm(problem, self.config, partition=partition)
-        if gemm.end > len(self.memory):
-            raise ValueError(f"the problem must fit the backend's memory of {len(self.memory)} bytes, not {gemm.end}")
+        gemm = compile_gemm(problem, self.config, partition=partition, window=len(self.memory))
         gemm.place(self.memory, a, b, records, scaled)
         stats = self.run(gemm.layout.program, len(gemm.program) // INSTRUCTION_BYTES, partition=gemm.tiling.count)
         return gemm.layout.unpack_result(self.memory), stats

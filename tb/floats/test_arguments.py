@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -12,9 +13,10 @@ from tb.floats.cases import same
 A, B = np.ones((2, 3)), np.ones((3, 4))
 
 BAD = [
-    ([A.astype(complex), B], {}, TypeError, "a must be an array of float16, float32, float64 or integers, not complex128"),
-    ([A, B.astype(bool)], {}, TypeError, "b must be an array of float16, float32, float64 or integers, not bool"),
+    ([A.astype(complex), B], {}, TypeError, "a must be an array of .* float64 or integers, not complex128"),
+    ([A, B.astype(bool)], {}, TypeError, "b must be an array of float16, bfloat16, float32, float64 or integers, not bool"),
     ([A.astype(np.longdouble), B], {}, TypeError, "a must be an array of .* not float128"),
+    ([np.ones((2, 3), "m8[s]"), B], {}, TypeError, r"a must be an array of .* not timedelta64\[s\]"),
     ([[["x"]], B], {}, TypeError, "a must be an array of .* not <U1"),
     ([A[0], B], {}, ValueError, "a must have 2 dimensions, not 1"),
     ([A, B[None]], {}, ValueError, "b must have 2 dimensions, not 3"),
@@ -68,3 +70,13 @@ def test_operands_of_other_types(tiny: Engine, rng: np.random.Generator) -> None
     wanted, _ = tiny.matmul_float(a.astype(float), b.astype(np.float16).astype(float))
     same(tiny.matmul_float(a.tolist(), b.astype(np.float16))[0], wanted)
     same(tiny.matmul_float(np.asfortranarray(a.astype(np.int8)), b.astype(np.float16).T[::-1].T[:, ::-1])[0], wanted)
+    same(tiny.matmul_float(a.astype(ml_dtypes.bfloat16), b.astype(np.float16))[0], wanted)
+    same(tiny.matmul_float(a.astype(">i2"), b.astype(np.float16).astype(">f4"), partition=np.uint8(2))[0], wanted)
+
+
+def test_too_large(tiny: Engine) -> None:
+    """Said at once, before hours of work on a program."""
+    side = int(len(tiny.memory) ** 0.5)
+    a = np.ones((side, 1))
+    with pytest.raises(ValueError, match=rf"the problem must fit the backend's memory of {len(tiny.memory)} bytes, not \d+"):
+        tiny.matmul_float(a, a.T)

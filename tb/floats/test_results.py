@@ -129,6 +129,15 @@ def test_error_bound(tiny: Engine, precision: int, weight: int, rounding: str) -
             assert precision != 16 or weight < -60 or left != right or error > 0.98 * stats.error_bound
 
 
+def test_error_bound_of_small_numbers_beside_zeros(tiny: Engine, rng: np.random.Generator) -> None:
+    """Rows and columns of zeros, as padding has them, have no error and do not raise the bound."""
+    a, b = rng.normal(size=(4, 20)) * 1e-12, rng.normal(size=(20, 5)) * 1e-9
+    _, alone = tiny.matmul_float(a, b, precision=16)
+    product, beside = tiny.matmul_float(np.pad(a, ((0, 2), (0, 0))), np.pad(b, ((0, 0), (0, 3))), precision=16)
+    assert beside.error_bound == alone.error_bound and not product[4:].any() and not product[:, 5:].any()
+    assert tiny.matmul_float(a * 0, b, precision=24)[1].error_bound == np.spacing(np.float32(0))
+
+
 @pytest.mark.parametrize("result", RESULTS)
 def test_error_bound_of_results(tiny: Engine, result: str, rng: np.random.Generator) -> None:
     """The rounding to half precision counts; there is no bound of what overflows, and none of codes."""

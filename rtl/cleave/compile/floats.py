@@ -97,6 +97,7 @@ def prepare(
         units = np.ldexp(error_bound(count, k), slices[0].exponents[:, None] + slices[1].exponents)
         exponents = gemm.rows["exponent"][:, None].astype(np.int64) + gemm.columns["exponent"]
         units += len(gemm.widths) * np.ldexp(1.0, exponents)  # what accumulators may drop
+    units = np.where(left.any(1, keepdims=True) & right.any(0), units, 0)  # zeros are exact, whatever their exponents
 
     def bound(product: NDArray) -> float | None:
         if product.dtype.kind != "f":
@@ -118,6 +119,6 @@ def _check_seed(seed: object) -> None:
 
 def _numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(value)
-    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)) or array.dtype.itemsize > 8:
-        raise TypeError(f"{name} must be an array of float16, float32, float64 or integers, not {array.dtype}")
+    if not np.can_cast(array.dtype, np.float64) or array.dtype.kind == "b":
+        raise TypeError(f"{name} must be an array of float16, bfloat16, float32, float64 or integers, not {array.dtype}")
     return array.astype(np.float64)

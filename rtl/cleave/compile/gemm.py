@@ -66,17 +66,25 @@ class CompiledGemm:
 
 
 def compile_gemm(
-    problem: Problem, config: EngineConfig, *, partition: int | None = None, base: int = 0
+    problem: Problem, config: EngineConfig, *, partition: int | None = None, base: int = 0, window: int = 2**48
 ) -> CompiledGemm:
-    """Compile a GEMM, for operands and result in the window from byte `base` up.
+    """Compile a GEMM, for operands and result in the window of `window` bytes from byte `base` up.
 
     Raises
     ------
     ValueError
-        If the array has no partition of `partition` slabs.
+        If the array has no partition of `partition` slabs, or the window is too small.
     """
     layout = Layout(choose(problem, config, partition), base)
-    return CompiledGemm(layout, _Writer(layout).write())
+    _check_window(layout.program, window)  # before a long program is written
+    gemm = CompiledGemm(layout, _Writer(layout).write())
+    _check_window(gemm.end, window)
+    return gemm
+
+
+def _check_window(end: int, window: int) -> None:
+    if end > window:
+        raise ValueError(f"the problem must fit the backend's memory of {window} bytes, not {end}")
 
 
 def users(slots: dict[tuple[int, int], int], tiles: "list[_Tile]", slot: int) -> list[int]:

@@ -297,7 +297,7 @@ def choose(problem: Problem, config: EngineConfig, partition: int | None = None)
     slabs = config.array.slabs
     if partition is not None and not 1 <= partition <= slabs:
         raise ValueError(f"partition must be 1 to {slabs} slabs, not {partition}")
-    counts = range(1, slabs + 1) if partition is None else [partition]
+    counts = range(1, slabs + 1) if partition is None else [int(partition)]
     return min((tiling for count in counts for tiling in _candidates(problem, config, count)), key=Tiling.cycles)
 
 
