@@ -50,36 +50,38 @@ def prove_dot(component: DotProduct) -> None:
 
 def product_cases(component: DotProduct) -> tuple[dict[str, list[int]], dict[Term, NDArray[np.int64]]]:
     """Every pair of factors, for all products at once; the terms are the products."""
-    factors = all_cases(P + Q)
-    a, b = (unpack(factors[some], 1 << (P + Q), signed(P)) for some in (slice(P), slice(P, None)))
-    return {"a": factors[:P] * component.dot, "b": factors[P:] * component.dot}, {(i,): a * b for i in range(component.dot)}
+    p, q = component.p, component.q
+    factors = all_cases(p + q)
+    a, b = (unpack(some, 1 << (p + q), signed(len(some))) for some in (factors[:p], factors[p:]))
+    return {"a": factors[:p] * component.dot, "b": factors[p:] * component.dot}, {(i,): a * b for i in range(component.dot)}
 
 
 def paired_cases(component: DotProduct) -> tuple[dict[str, list[int]], dict[Term, NDArray[np.int64]]]:
     """Every pair of b with every choice of them; the terms are what bits k of the two a of a pair choose."""
-    bits = all_cases(2 * Q + 2)
-    numbers = [unpack(bits[some], 1 << (2 * Q + 2), signed(Q)) for some in (slice(Q), slice(Q, 2 * Q))]
-    chosen = [unpack([bit], 1 << (2 * Q + 2)) for bit in bits[2 * Q :]]
+    p, q = component.p, component.q
+    bits = all_cases(2 * q + 2)
+    numbers = [unpack(bits[some], 1 << (2 * q + 2), signed(q)) for some in (slice(q), slice(q, 2 * q))]
+    chosen = [unpack([bit], 1 << (2 * q + 2)) for bit in bits[2 * q :]]
     term = numbers[0] * chosen[0] + numbers[1] * chosen[1]
     pairs = component.dot // 2
     inputs = {
-        "a": ([bits[2 * Q]] * P + [bits[2 * Q + 1]] * P) * pairs,
-        "b": bits[: 2 * Q] * pairs,
-        "b_sums": pack(numbers[0] + numbers[1], Q + 1) * pairs,
+        "a": ([bits[2 * q]] * p + [bits[2 * q + 1]] * p) * pairs,
+        "b": bits[: 2 * q] * pairs,
+        "b_sums": pack(numbers[0] + numbers[1], q + 1) * pairs,
     }
-    return inputs, {(i, k): term * (-(1 << k) if k == P - 1 else 1 << k) for i in range(pairs) for k in range(P)}
+    return inputs, {(i, k): term * (-(1 << k) if k == p - 1 else 1 << k) for i in range(pairs) for k in range(p)}
 
 
 def owners_of(tree: Netlist, component: DotProduct) -> dict[Net, set[Term]]:
     """Give the terms of whose factors each net is made; b, which all terms of a pair share, is nobody's."""
-    is_paired = component.products == "paired"
+    p, q, is_paired = component.p, component.q, component.products == "paired"
     owners: dict[Net, set[Term]] = {net: set() for nets in tree.inputs.values() for net in nets} | {"0": set(), "1": set()}
-    owners |= {net: {(i // (2 * P), i % P) if is_paired else (i // P,)} for i, net in enumerate(tree.inputs["a"])}
+    owners |= {net: {(i // (2 * p), i % p) if is_paired else (i // p,)} for i, net in enumerate(tree.inputs["a"])}
     if not is_paired:
-        owners |= {net: {(i // Q,)} for i, net in enumerate(tree.inputs["b"])}
+        owners |= {net: {(i // q,)} for i, net in enumerate(tree.inputs["b"])}
     else:
-        shared = {net: i // (2 * Q) for i, net in enumerate(tree.inputs["b"])}
-        shared |= {net: i // (Q + 1) for i, net in enumerate(tree.inputs["b_sums"])}
+        shared = {net: i // (2 * q) for i, net in enumerate(tree.inputs["b"])}
+        shared |= {net: i // (q + 1) for i, net in enumerate(tree.inputs["b_sums"])}
     owners |= {net: {(component.dot,)} for net in tree.inputs["addend"]}
     for cell in tree.cells:
         nets = [net for nets in cell.inputs.values() for net in nets]
