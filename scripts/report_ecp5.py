@@ -27,11 +27,11 @@ from rich.progress import Progress
 from cleave.array.cell_ecp5 import registers
 from cleave.array.cells import make_cell
 from cleave.array.column import Column
-from cleave.array.skew import delay, ripple
+from cleave.array.skew import ripple
 from cleave.config import OPERAND_BITS, ArrayConfig, bits_for
 from cleave.export import convert
 from cleave.fpga.flow import LFE5U_85F, nextpnr_version, place_and_route, synthesise
-from cleave.hdl import share
+from cleave.hdl import delay, share
 from cleave.numerics.formats import PAIRS
 from cleave.report.tables import Table, number
 from cleave.report.tools import SynthesisError, versions

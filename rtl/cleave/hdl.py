@@ -1,7 +1,8 @@
-"""Components that are emitted once, however often they are used."""
+"""What hardware descriptions have in common: delay lines, and components that are emitted once, however often they are used."""
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib.wiring import Signature
 
 if TYPE_CHECKING:
@@ -38,3 +39,13 @@ def share(platform: object, component: ComponentT) -> ComponentT:
     """
     substitute = getattr(platform, "share", None)
     return component if substitute is None else substitute(component)
+
+
+def delay(m: Module, name: str, value: Value, cycles: int, enable: Value | None = None, *, reset_less: bool = True) -> Value:
+    """Give `value` as it was `cycles` cycles ago, of which only those count in which `enable` is high."""
+    for cycle in range(cycles):
+        later = Signal.like(value, name=f"{name}_{cycle + 1}", reset_less=reset_less)
+        with m.If(1 if enable is None else enable):
+            m.d.sync += later.eq(value)
+        value = later
+    return value

@@ -124,7 +124,7 @@ MUTATIONS: list[tuple[Any, str, str, Proof]] = [
     (rounder._limited, "state.wanted.saturate | ", "", rounder_is_right),
     (rounder._limited, "(state.negative if is_integer else 0)", "0", rounder_is_right),
     (rounder._limited, "target.nan_code or 0", "0", rounder_is_right),
-    (rounder.Rounder, "m.d.sync += held.eq(asked)", "m.d.comb += held.eq(asked)", rounder_is_right),
+    (rounder.Rounder, "self.random), Normaliser.LATENCY", "self.random), Normaliser.LATENCY - 1", rounder_is_right),
     (block_quantiser.BlockScaler, "Mux(best > word_reach", "Mux(best < word_reach", blocks),
     (block_quantiser.BlockScaler, "best.eq(least)", "best.eq(reach)", blocks),
     (block_quantiser.BlockScaler, "any_poisoned.eq(0)", "any_poisoned.eq(poisoned)", blocks),

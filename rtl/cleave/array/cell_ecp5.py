@@ -3,8 +3,8 @@
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value
 
 from ..config import OPERAND_BITS, ArrayConfig
+from ..hdl import delay
 from .cell import Cell
-from .skew import delay
 
 FACTOR_BITS = 18
 """Width of a MULT18X18D's factors."""

@@ -1,16 +1,7 @@
-"""Delay lines: a token that each column sees one cycle after its western neighbour, and operands skewed to match."""
+"""Tokens that each column sees one cycle after its western neighbour; `hdl.delay` skews operands to match."""
 
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data
-
-
-def delay(m: Module, name: str, value: Value, cycles: int) -> Value:
-    """Give `value` as it was `cycles` cycles ago (operands: not reset)."""
-    for cycle in range(cycles):
-        later = Signal.like(value, name=f"{name}_{cycle + 1}", reset_less=True)
-        m.d.sync += later.eq(value)
-        value = later
-    return value
 
 
 def ripple(m: Module, name: str, value: data.View | Value, taps: int) -> list:

@@ -28,12 +28,12 @@ from amaranth.lib.wiring import In, Out, PureInterface, connect, flipped
 
 from ..config import MEMORY_LATENCY, OPERAND_BITS, EngineConfig, bits_for
 from ..engine.ports import AccumulatorRead
-from ..hdl import share
+from ..hdl import delay, share
 from ..memory.ram import Ram1r1w, WritePort
 from .column import Column
 from .join import Join
 from .seam import Seam, saturated
-from .skew import delay, ripple
+from .skew import ripple
 from .tokens import ROW_MACS_BITS, load_layout, row_layout, start_layout, tile_layout, token
 
 

@@ -9,19 +9,11 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from ..config import EngineConfig
+from ..hdl import delay
 from .drain_layouts import job_layout, read_layout
 from .ports import READ_LATENCY, AccumulatorRead
 
 __all__ = ["AccumulatorReader"]
-
-
-def delayed(m: Module, value: Value, cycles: int, name: str, *, reset_less: bool = False) -> Value:
-    """Give `value` as it was `cycles` ago."""
-    for cycle in range(cycles):
-        later = Signal(len(value), name=f"{name}_{cycle}", reset_less=reset_less)
-        m.d.sync += later.eq(value)
-        value = later
-    return value
 
 
 class AccumulatorReader(wiring.Component):
@@ -100,7 +92,7 @@ class AccumulatorReader(wiring.Component):
 
         # Straighten: a token travels with each half and pushes it into its queue when its last column is there.
         columns = [
-            delayed(m, reduce(or_, (read.data[column] for read in self.read)), 1, f"column_{column}", reset_less=True)
+            delay(m, f"column_{column}", reduce(or_, (read.data[column] for read in self.read)), 1)
             for column in range(config.read_columns)
         ]
         queues = []
@@ -113,9 +105,9 @@ class AccumulatorReader(wiring.Component):
                     wanted.eq(accepted & (~row_ends | (job.last_beat[0] >= half))),
                     last.eq(row_ends & (job.last_beat[0] == half)),
                 ]
-            token = delayed(m, Cat(wanted, last), READ_LATENCY + half * lanes + width, f"token_{half}")
+            token = delay(m, f"token_{half}", Cat(wanted, last), READ_LATENCY + half * lanes + width, reset_less=False)
             straight = [
-                delayed(m, column, width - 1 - lane, f"lane_{half}_{lane}", reset_less=True)
+                delay(m, f"lane_{half}_{lane}", column, width - 1 - lane)
                 for lane, column in enumerate(columns[half * lanes:][:width])
             ]
             beat = Signal(read_layout(config), name=f"beat_{half}")

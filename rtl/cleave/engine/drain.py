@@ -5,9 +5,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EngineConfig
+from ..hdl import delay
 from ..memory.ram import WritePort
 from ..numerics.requantise import RECORD_BYTES
-from .accumulator_reader import AccumulatorReader, delayed
+from .accumulator_reader import AccumulatorReader
 from .axi import Axi4Write
 from .axi_write import AxiWriter
 from .bank_writer import WRITE_LATENCY
@@ -124,7 +125,7 @@ class Drain(wiring.Component):
         # Completion. A pulse of `complete` comes a cycle after the ledger hears of it.
         m.d.comb += [
             ledger.written.eq(writer.done),
-            ledger.moved.eq(delayed(m, packer.done, WRITE_LATENCY - 1, "moved")),
+            ledger.moved.eq(delay(m, "moved", packer.done, WRITE_LATENCY - 1, reset_less=False)),
         ]
 
         # The end: the first failure, or an abort.

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EngineConfig
-from ..hdl import share
+from ..hdl import delay, share
 from ..memory.ram import Ram1r1w, WritePort
 from ..numerics.requantise import RECORD_BYTES
 from .drain_layouts import by_size, place_layout, placed_layout, result_layout
@@ -97,7 +97,7 @@ class DrainConverter(wiring.Component):
             codes = self._rounded(m, platform, advance, read, ready, records)
             is_rounded = places[-1].output == Output.ROUNDED
             results = [
-                Mux(is_rounded, code, self._late(m, advance, number, result))
+                Mux(is_rounded, code, delay(m, f"late_{number}", result, self.lane_latency - RequantiserLane.LATENCY, advance))
                 for number, (code, result) in enumerate(zip(codes, results, strict=True))
             ]
         m.d.comb += self.o.payload.data.eq(
@@ -138,12 +138,3 @@ class DrainConverter(wiring.Component):
             ]
             codes.append(lane.code)
         return codes
-
-    def _late(self, m: Module, advance: Value, number: int, result: Value) -> Value:
-        """Give a lane's requantised result when rounding would have ended."""
-        for stage in range(self.lane_latency - RequantiserLane.LATENCY):
-            later = Signal(len(result), name=f"late_{number}_{stage}", reset_less=True)
-            with m.If(advance):
-                m.d.sync += later.eq(result)
-            result = later
-        return result

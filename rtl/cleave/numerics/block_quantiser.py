@@ -13,7 +13,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from ..hdl import share
+from ..hdl import delay, share
 from .formats import E8M0, ELEMENTS, Operand
 from .normalise import EXPONENT_BITS, LEADING_BITS, Normaliser, normalised_layout, significand_bits
 from .quantise import ScaleRule
@@ -263,10 +263,10 @@ class BlockQuantiser(wiring.Component):
         with m.If(move):
             m.d.sync += packed.eq(Cat(scaler.o.valid, packed))
         m.d.comb += Cat(scaler.i.p.last, scaler.i.p.asked).eq(
-            _delayed(m, "asked", Cat(self.i.p.last, self.i.p.asked), advance, Normaliser.LATENCY)
+            delay(m, "asked", Cat(self.i.p.last, self.i.p.asked), Normaliser.LATENCY, advance)
         )
         m.d.comb += Cat(self.o.p.last, self.o.p.scale).eq(
-            _delayed(m, "scale", Cat(scaler.o.p.last, scaler.o.p.scale), move, Packer.LATENCY)
+            delay(m, "scale", Cat(scaler.o.p.last, scaler.o.p.scale), Packer.LATENCY, move)
         )
         for lane in range(self.lanes):
             normaliser, packer = share(platform, Normaliser(self.accumulator_bits, WIDTH)), share(platform, Packer(ELEMENTS))
@@ -300,12 +300,3 @@ def _largest(m: Module, values: list[Value]) -> Value:
         m.d.comb += [larger.eq(Mux(a > b, a, b)) for larger, (a, b) in zip(level, pairs, strict=True)]
         values = list(level)
     return values[0]
-
-
-def _delayed(m: Module, name: str, value: Value, enable: Value, cycles: int) -> Value:
-    for cycle in range(cycles):
-        held = Signal(len(value), name=f"{name}_{cycle}", reset_less=True)
-        with m.If(enable):
-            m.d.sync += held.eq(value)
-        value = held
-    return value

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, s
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..hdl import share
+from ..hdl import delay, share
 from .formats import TARGETS, Format, Kind, Specials
 from .normalise import EXPONENT_BITS, LEADING_BITS, Normaliser, normalised_layout, significand_bits
 from .rounding import RANDOM_BITS, Rounding
@@ -223,12 +223,7 @@ class Rounder(wiring.Component):
         normaliser = share(platform, Normaliser(self.accumulator_bits, significand_bits(self.targets)))
         packer = share(platform, Packer(self.targets, self.modes))
         m.submodules.normaliser, m.submodules.packer = normaliser, packer
-        asked = Cat(self.wanted, self.random)
-        for stage in range(Normaliser.LATENCY):
-            held = Signal(len(asked), name=f"asked_{stage}", reset_less=True)
-            with m.If(self.enable):
-                m.d.sync += held.eq(asked)
-            asked = held
+        asked = delay(m, "asked", Cat(self.wanted, self.random), Normaliser.LATENCY, self.enable)
         m.d.comb += [
             normaliser.enable.eq(self.enable),
             normaliser.sum.eq(self.sum),
