@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from cleave.config import PRESETS
+from cleave.config import BLOCK, PRESETS
 from cleave.engine import isa
 from cleave.engine.isa import (
     FIELDS,
@@ -36,7 +36,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "isa.md"
 OPCODES = {
     Opcode.LOAD: "memory to moving banks, stationary banks or the drain's parameters, with element formats and block scales",
     Opcode.MATMUL: "passes on a partition: moving rows through stationary tiles into accumulators",
-    Opcode.DRAIN: "accumulators, raw, requantised or rounded, to memory or to moving banks",
+    Opcode.DRAIN: "accumulators, raw, requantised, rounded, or in blocks with shared scales, to memory or to moving banks",
 }
 
 REGISTERS = {
@@ -231,8 +231,8 @@ Copies `rows` rows of `row_bytes` bytes, `stride` apart, from memory into banks.
 - **Stationary**: one memory row is one row of W, at most `columns` bytes. Rows are cut into segments of one slab's
   `rows` rows, again j slabs further south. A bank word holds `load_rows` rows, a tile `rows / load_rows` words.
 - **Parameters**: records of 8 bytes for DRAIN, one per column, of one of two kinds. To requantise: bias int32, multiplier uint16,
-  shift uint16, of which only the lowest 6 bits count. To round: exponent int16, random uint8, NaN uint8, of which only the lowest
-  bit counts, and 4 bytes that are not used.
+  shift uint16, of which only the lowest 6 bits count. To round: exponent int16, random uint8, anchor uint8 (of rows, for outputs in
+  blocks), NaN uint8, of which only the lowest bit counts, and 3 bytes that are not used.
 - **Row parameters**: records to round, one per row.
 
 Only engines with `block_scales` have the rest:
@@ -294,6 +294,15 @@ below 0 replaced by 0. Rounded outputs are
 with one rounding, or NaN if one of the two records says so. Codes take 4 bytes in memory (FP32), 2 (BF16, FP16) or 1. Stochastic
 rounding takes the exclusive or of the two records' random numbers. Modes, limits and special values are in
 [numerics.md](numerics.md).
+
+Outputs in blocks are the same values as elements under shared scales:
+
+    round_to_element(accumulator * 2**(row exponent + column exponent) / scale of the block)
+
+A block is {BLOCK} columns, from column 0 of the instruction on; the last one of a row is shorter where `columns` says so. A row in
+memory is `columns` codes, one byte each, then the row's anchor, then a scale for each block, E8M0 codes: what LOAD takes as moving
+elements and, with the same stride, as moving scales. So no scale is above the anchor, which the row's record gives; values that are
+too large for their scale saturate, and an anchor of 254 limits nothing. A block with a NaN has the scale NaN and codes of 0.
 
 | target | format |
 |---|---|

@@ -27,6 +27,9 @@ MEMORY_LATENCY = 1
 MAX_CONTRACTION = (2 ** (ACCUMULATOR_BITS - 1) - 1) // 2 ** (2 * OPERAND_BITS - 2)
 """Longest K whose sum of K products (-128) * (-128) still fits an accumulator."""
 
+BLOCK = 32
+"""Elements that share a scale in the MX formats."""
+
 CELLS = ("portable", "gates", "ecp5", "textbook")
 """Kinds of cell: `*` and `+` for any tool, a tree of adders for an ASIC, the multipliers of an ECP5 FPGA, and what all of them
 are measured against, one product and one addition of an accumulator's width."""
@@ -257,6 +260,11 @@ class EngineConfig:
     def drain_lanes(self) -> int:
         """Accumulators that the drain handles per cycle: one bus beat of raw results, at most one row."""
         return min(self.axi_bytes // ACCUMULATOR_BYTES, self.array.columns)
+
+    @property
+    def block_beats(self) -> int:
+        """Most beats of `drain_lanes` columns in a block of results: lanes divide a block, unless a row is one beat."""
+        return -(-min(BLOCK, self.array.columns) // self.drain_lanes)
 
     @property
     def read_columns(self) -> int:

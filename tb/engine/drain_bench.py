@@ -17,6 +17,8 @@ from cleave.numerics.requantise import RECORD, requantise
 from tb.engine import rounded_reference
 from tb.engine.axi_write_memory import AxiWriteMemory
 
+ROUNDS = (Output.ROUNDED, Output.BLOCKS)
+
 BASE = 0x1_0000_0000 - 0x1000
 """The memory window's base: rows in it cross 2**32."""
 
@@ -103,10 +105,13 @@ class DrainBench:
         if fields["output"] == Output.INT32:
             return rows.astype(np.int32).view(np.uint8)
         records = self.records[fields["parameters"]:].reshape(-1)[:columns]
-        if fields["output"] == Output.ROUNDED:
-            wanted = {name: fields[name] for name in ("target", "mode", "saturate", "relu")}
+        if fields["output"] in ROUNDS:
             row_records = self.row_records[fields["row_parameters"]:].reshape(-1)[:len(rows)]
-            return rounded_reference.results(rows, row_records, records.view(rounded_reference.RECORD), **wanted).view(np.uint8)
+            given = rows, row_records, records.view(rounded_reference.RECORD)
+            wanted = {name: fields[name] for name in ("target", "mode", "relu")}
+            if fields["output"] == Output.BLOCKS:
+                return rounded_reference.blocks(*given, **wanted, scale_up=fields["scale_up"])
+            return rounded_reference.results(*given, **wanted, saturate=fields["saturate"]).view(np.uint8)
         return requantise(rows.astype(np.int32), records, relu=bool(fields["relu"])).view(np.uint8)
 
     def expect(self, fields: dict[str, int]) -> None:
@@ -144,7 +149,7 @@ class DrainBench:
                         max(0, slab - segments + 1), slab + segments)):
                     mask |= 1 << slab
         most = min(9, config.accumulator_depth // 8)
-        if output == Output.ROUNDED:  # more than a word has records for
+        if output in ROUNDS:  # more than a word has records for
             most = min(lanes + 3, config.accumulator_depth // 2, config.parameter_depth * lanes)
         fields["rows"] = random.choice([1, 2, random.randint(1, most)])
         fields["accumulator"] = random.randint(0, config.accumulator_depth - fields["rows"])
@@ -153,14 +158,18 @@ class DrainBench:
             fields["relu"] = random.randrange(2)
             fields["parameters"] = random.randint(0, config.parameter_depth - -(-columns // lanes))
         size = 4 if output == Output.INT32 else 1
-        if output == Output.ROUNDED:
+        if output in ROUNDS:
             fields["row_parameters"] = random.randint(0, config.parameter_depth - -(-fields["rows"] // lanes))
-            fields |= {"target": random.randrange(len(TARGETS)), "mode": random.randrange(4), "saturate": random.randrange(2)}
+            fields["mode"] = random.randrange(4)
+        if output == Output.ROUNDED:
+            fields |= {"target": random.randrange(len(TARGETS)), "saturate": random.randrange(2)}
             size = TARGETS[fields["target"]].storage_bytes
+        if output == Output.BLOCKS:
+            fields |= {"target": random.randrange(4), "scale_up": random.randrange(2)}
         if output == Output.MOVING:
             fields["memory"] = word << 32 | mask
         else:
-            width = columns * size
+            width = columns * size + (1 + -(-columns // 32) if output == Output.BLOCKS else 0)
             fields["memory"] = start + random.choice([0, random.randrange(64)])
             fields["stride"] = width + random.choice([0, 0, random.randrange(40)])
         return fields | changes

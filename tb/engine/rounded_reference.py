@@ -1,13 +1,16 @@
-"""What DRAIN's output ROUNDED should be, after gfloat and ml_dtypes, from the bytes of the records on."""
+"""What DRAIN's outputs ROUNDED and BLOCKS should be, after gfloat and ml_dtypes, from the bytes of the records on."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cleave.numerics.formats import TARGETS
+from cleave.numerics.formats import E8M0, TARGETS, Kind
 from cleave.numerics.rounding import Rounding
-from tb.numerics.references import DTYPE, rounded
+from tb.numerics.references import DTYPE, GFLOAT, decode, rounded
 
-RECORD = np.dtype([("exponent", "<i2"), ("random", "u1"), ("nan", "u1"), ("unused", "<u4")])
+RECORD = np.dtype([("exponent", "<i2"), ("random", "u1"), ("anchor", "u1"), ("nan", "u1"), ("unused", "u1", 3)])
+
+BLOCK = 32
+LEAST, MOST = 2.0**-127, 2.0**127
 
 FLOAT_BITS = 53
 
@@ -26,7 +29,8 @@ def random_records(generator: np.random.Generator, shape: tuple[int, ...]) -> ND
     records["exponent"] = np.select([kind < 0.8, kind < 0.95], [near, wide], ends)
     records["random"] = generator.integers(0, 256, shape)
     records["nan"] = generator.integers(0, 128, shape) << 1 | (generator.random(shape) < 0.03)
-    records["unused"] = generator.integers(0, 2**32, shape)
+    records["anchor"] = np.where(generator.random(shape) < 0.5, 254, generator.integers(0, 256, shape))
+    records["unused"] = generator.integers(0, 256, (*shape, 3))
     return records
 
 
@@ -41,6 +45,55 @@ def results(
     relu: int,
 ) -> NDArray[np.unsignedinteger]:
     """Give the codes of accumulators[row, column], in words of the size that the dtype of the target has."""
+    values, random = _values(accumulators, rows, columns, relu)
+    codes = rounded(TARGETS[target], values, Rounding(mode), random, saturate=bool(saturate))
+    return codes.astype(f"<u{np.dtype(DTYPE[TARGETS[target]]).itemsize}")
+
+
+def blocks(
+    accumulators: NDArray[np.int64],
+    rows: NDArray[np.void],
+    columns: NDArray[np.void],
+    *,
+    target: int,
+    mode: int,
+    scale_up: int,
+    relu: int,
+) -> NDArray[np.uint8]:
+    """Give the bytes of rows of accumulators in blocks: codes, the anchor, a scale for each block."""
+    values, random = _values(accumulators, rows, columns, relu)
+    element = TARGETS[target]
+    made = []
+    for row, noise, record in zip(values, random, rows, strict=True):
+        codes, scales = [], []
+        for start in range(0, len(row), BLOCK):
+            block = row[start : start + BLOCK]
+            scale = _scale(np.abs(block), GFLOAT[element].max, scale_up)
+            scale = max(LEAST, min(scale, MOST, decode(E8M0, min(record["anchor"], 254)).item()))
+            scales.append(int(np.log2(scale)) + 127)
+            unit = 2.0 ** (2 - element.bits) if element.kind is Kind.INTEGER else 1.0
+            if np.isnan(block).any():
+                scales[-1], block = 255, np.zeros(len(block))
+            with np.errstate(over="ignore"):
+                elements = block / scale / unit
+            codes.append(rounded(element, elements, Rounding(mode), noise[start : start + BLOCK], saturate=True))
+        made.append(np.concatenate([*codes, [record["anchor"]], scales]).astype(np.uint8))
+    return np.array(made)
+
+
+def _scale(magnitudes: NDArray[np.float64], largest: float, scale_up: int) -> float:
+    """Give the scale of a block: OCP's, or the least by which nothing saturates."""
+    most = np.nanmax(magnitudes, initial=0)
+    if not most:
+        return LEAST
+    scale = 2.0 ** (np.frexp(most)[1] - np.frexp(largest)[1])
+    return scale * 2 if scale_up and most / scale > largest else scale
+
+
+def _values(
+    accumulators: NDArray[np.int64], rows: NDArray[np.void], columns: NDArray[np.void], relu: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Give what accumulators[row, column] stand for, as nearly as matters, and the random number of each."""
     sums = np.where((accumulators < 0) & bool(relu), 0, accumulators)
     # More bits than float64 has: the lowest that it has stands for those that are lost, and the formats have far fewer.
     lost = 64 - FLOAT_BITS
@@ -49,6 +102,4 @@ def results(
     exponents = rows["exponent"].astype(int)[:, None] + columns["exponent"].astype(int)
     values = np.ldexp(np.where(fits, sums, odd).astype(np.float64), np.clip(exponents, -FAR, FAR))
     values[(rows["nan"][:, None] | columns["nan"]) % 2 == 1] = np.nan
-    random = (rows["random"][:, None] ^ columns["random"]).astype(np.int64)
-    codes = rounded(TARGETS[target], values, Rounding(mode), random, saturate=bool(saturate))
-    return codes.astype(f"<u{np.dtype(DTYPE[TARGETS[target]]).itemsize}")
+    return values, (rows["random"][:, None] ^ columns["random"]).astype(np.int64)

@@ -144,7 +144,7 @@ def test_stochastic_rounding_uses_both_records() -> None:
 ROUNDED = [
     ("target past the last", Output.ROUNDED, {"target": len(TARGETS)}, Error.ILLEGAL_INSTRUCTION),
     ("target 15", Output.ROUNDED, {"target": 15}, Error.ILLEGAL_INSTRUCTION),
-    ("output 4", Output.ROUNDED, {"output": 4}, Error.ILLEGAL_INSTRUCTION),
+    ("output 5", Output.ROUNDED, {"output": 5}, Error.ILLEGAL_INSTRUCTION),
     ("output 7", Output.INT8, {"output": 7}, Error.ILLEGAL_INSTRUCTION),
     ("parameters of columns", Output.ROUNDED, {"parameters": 14, "columns": 9}, Error.BANK_RANGE),
     ("parameters of rows", Output.ROUNDED, {"row_parameters": 13, "rows": 13}, Error.BANK_RANGE),
@@ -155,9 +155,9 @@ ROUNDED = [
 OTHERS = [
     (f"{name} with {output.name}", output, {name: value}, Error.ILLEGAL_INSTRUCTION)
     for output in (Output.INT32, Output.INT8, Output.MOVING)
-    for name, value in [("row_parameters", 0x8000), ("target", 8), ("mode", 2), ("saturate", 1)]
+    for name, value in [("row_parameters", 0x8000), ("target", 8), ("mode", 2), ("saturate", 1), ("scale_up", 1)]
 ]
-PLAIN = [("rounded", Output.INT8, {"output": 3}, Error.ILLEGAL_INSTRUCTION), *OTHERS]
+PLAIN = [(f"output {output}", Output.INT8, {"output": output}, Error.ILLEGAL_INSTRUCTION) for output in (3, 4)] + OTHERS
 
 
 @pytest.mark.parametrize(("config", "errors"), [(ODD, ROUNDED + OTHERS), (PRESETS["odd"].plain(), PLAIN)], ids=["scaled", "plain"])

@@ -7,6 +7,7 @@ from cleave.config import PRESETS, ArrayConfig, EngineConfig
 from cleave.engine.isa import INSTRUCTION_BYTES, Destination, Error, Opcode, Output, encode, slab_bit
 from cleave.errors import EngineError
 from cleave.model.machine import Machine
+from cleave.numerics.formats import E2M1, ELEMENTS
 from cleave.numerics.requantise import RECORD
 
 CONFIG = EngineConfig(
@@ -180,6 +181,27 @@ def test_drain_to_moving_banks() -> None:
     assert built.moving[2, 4:6].tolist() == [[5, 0, 0, 0], [11, 0, 0, 0]]
 
 
+@pytest.mark.parametrize(
+    ("anchor", "scale_up", "codes", "scale"),
+    [
+        (254, 0, [2, 4, 13, 6, 6, 7], 127), (254, 1, [2, 4, 13, 6, 6, 7], 127), (126, 0, [4, 6, 15, 7, 7, 7], 126),
+        (0, 1, [7, 7, 15, 7, 7, 7], 0),
+    ],
+)  # fmt: skip
+def test_drain_blocks(anchor: int, scale_up: int, codes: list[int], scale: int) -> None:
+    """1 to 6 in E2M1, under scales that the anchor limits: 5 is a tie, and 6 the largest."""
+    built = machine()
+    built.accumulators[1, 2:4] = [[1, 2, -3, 4, 5, 6], [14, 0, 0, 0, 0, 0]]
+    built.parameters[:] = np.zeros((), RECORD)
+    built.row_parameters["exponent"], built.row_parameters["nan"], built.row_parameters["anchor"] = 0, [*[0] * 6, 2, 1], anchor
+    fields = {"slab": 1, "columns": 6, "target": ELEMENTS.index(E2M1), "scale_up": scale_up, "stride": 10}
+    run(built, drain(Output.BLOCKS, accumulator=2, row_parameters=2, memory=900, rows=1, **fields),
+        drain(Output.BLOCKS, accumulator=2, rows=2, row_parameters=3, memory=910, **fields))  # fmt: skip
+    assert built.memory[900:908].tolist() == [*codes, anchor, scale]
+    assert built.memory[910:918].tolist() == [*codes, anchor, scale]
+    assert built.memory[920:928].tolist() == [0] * 6 + [anchor, 255]
+
+
 ILLEGAL, RANGE = Error.ILLEGAL_INSTRUCTION, Error.BANK_RANGE
 BAD = {
     "load, destination": (load(Destination.MOVING, destination=6), ILLEGAL),
@@ -218,9 +240,15 @@ BAD = {
     "matmul, moving bank": (matmul(moving=10, rows=4, passes=2, moving_step=3), RANGE),
     "matmul, stationary bank": (matmul(stationary=1, passes=4, stationary_step=2), RANGE),
     "matmul, accumulator bank": (matmul(accumulator=7, rows=2), RANGE),
-    "drain, output": (drain(Output.INT32, output=4), ILLEGAL),
+    "drain, output": (drain(Output.INT32, output=5), ILLEGAL),
     "drain, target": (drain(Output.ROUNDED, target=9), ILLEGAL),
     "drain, int8 with a target": (drain(Output.INT8, target=1), ILLEGAL),
+    "drain, int8 that saturates": (drain(Output.INT8, saturate=1), ILLEGAL),
+    "drain, rounded with a rule of scales": (drain(Output.ROUNDED, scale_up=1), ILLEGAL),
+    "drain, blocks of no elements": (drain(Output.BLOCKS, target=4), ILLEGAL),
+    "drain, blocks that saturate": (drain(Output.BLOCKS, saturate=1), ILLEGAL),
+    "drain, blocks, row parameters": (drain(Output.BLOCKS, row_parameters=4), RANGE),
+    "drain, blocks, window": (drain(Output.BLOCKS, memory=WINDOW - 7, columns=6), Error.WINDOW),
     "drain, row parameters": (drain(Output.ROUNDED, row_parameters=4), RANGE),
     "drain, slab": (drain(slab=3), ILLEGAL),
     "drain, lane that is not there": (drain(lane=1), ILLEGAL),
@@ -251,7 +279,7 @@ def test_errors(name: str) -> None:
 
 @pytest.mark.parametrize("bad", [
     load(element=1), load(Destination.ROW_PARAMETERS), load(Destination.MOVING_SCALES, row_bytes=2), matmul(scaled=1, shift=0),
-    matmul(shift=1), drain(Output.ROUNDED), drain(saturate=1),
+    matmul(shift=1), drain(Output.ROUNDED), drain(Output.BLOCKS), drain(saturate=1), drain(scale_up=1),
 ])  # fmt: skip
 def test_an_engine_without_scales_refuses_them(bad: tuple[Opcode, dict[str, int]]) -> None:
     built = Machine(CONFIG.plain(), np.zeros(WINDOW, np.uint8))

@@ -9,12 +9,12 @@ import pytest
 
 from cleave.numerics import (
     accumulate,
-    block_quantiser,
+    block_scaler,
     decode,
+    drain,
     formats,
     normalise,
     quantise,
-    random_bits,
     rounder,
     rounding,
     slices,
@@ -22,8 +22,9 @@ from cleave.numerics import (
 from cleave.numerics.formats import OPERANDS
 from cleave.numerics.quantise import ScaleRule
 from cleave.numerics.rounder import Rounder
+from tb.engine import test_drain_blocks, test_drain_rounded, test_rounding_unit
 from tb.gates.test_mutations import mutate
-from tb.numerics import test_accumulate, test_block_quantiser, test_formats, test_quantise, test_rounding, test_slices
+from tb.numerics import test_accumulate, test_formats, test_quantise, test_rounding, test_slices
 from tb.numerics.cases import corner_cases, extreme_cases, random_cases, with_codes
 from tb.numerics.test_rounder import simulated
 
@@ -54,10 +55,11 @@ definition = seeded(test_rounding.test_against_gfloat, "random")
 wide = seeded(test_slices.test_wide_accumulators_drop_nothing, 3)
 nearly = partial(test_slices.test_bound_is_nearly_reached, 2)
 bound = seeded(test_slices.test_bound_holds, 2, "float32")
-blocks = seeded(test_block_quantiser.test_against_numpy, 4, 0.3)
-stochastic_blocks = seeded(test_block_quantiser.test_modes, 8)
-shift_register = partial(test_block_quantiser.test_random_bits, 3)
-numbers = partial(test_rounding.test_random_numbers, 0x80000000)
+blocks = seeded(test_rounding_unit.test_against_numpy, 4, 0.3)
+anchors = seeded(test_rounding_unit.test_modes_and_anchors)
+short_blocks = seeded(test_rounding_unit.test_short_blocks_behind_long_ones, 8)
+rounds = seeded(test_drain_rounded.test_definition, 48)
+drained = seeded(test_drain_blocks.test_definition)
 
 MUTATIONS: list[tuple[Any, str, str, Proof]] = [
     # where, what stands there, what takes its place, the test
@@ -97,7 +99,16 @@ MUTATIONS: list[tuple[Any, str, str, Proof]] = [
     (rounding.round_to, "beyond | (code > largest)", "beyond", definition),
     (rounding.round_to, "(negative if target.kind is Kind.INTEGER else 0)", "0", definition),
     (rounding._divide, "magnitude & ((np.int64(1) << right) - 1) != 0", "magnitude < 0", definition),
-    (rounding.random_numbers, "size = min((STATE_BITS - max(TAPS)) * stride", "size = min(STATE_BITS * stride", numbers),
+    (rounding.bit_length, "+ 32", "+ 31", definition),
+    (drain.round_accumulators, "np.maximum(accumulators, 0) if relu else accumulators", "accumulators", rounds),
+    (drain.quantise_accumulators, "magnitudes << 63 - lengths > limit", "magnitudes << 63 - lengths >= limit", drained),
+    (drain.quantise_accumulators, "np.where(magnitudes > 0, reaches", "np.where(magnitudes >= 0, reaches", drained),
+    (drain.quantise_accumulators, "- operand.max_exponent", "", drained),
+    (drain.quantise_accumulators, "limits[:, None]", "E8M0.bias", drained),
+    (drain.quantise_accumulators, "+ operand.step_exponent - element.step_exponent", "", drained),
+    (drain._poisoned, "| columns", "& columns", drained),
+    (drain._random, 'columns["random"])', '0 * columns["random"])', drained),
+    (drain._exponents, '+ columns["exponent"]', '+ 0 * columns["exponent"]', drained),
     (slices._units, "np.rint", "np.floor", seeded(test_slices.test_slices_are_the_value, 2)),
     (slices.split, "127 * (256**count", "128 * (256**count", partial(test_slices.test_wide_digits, 2)),
     (slices.split, "(units - digit) >> 8", "units >> 8", bound),
@@ -125,20 +136,19 @@ MUTATIONS: list[tuple[Any, str, str, Proof]] = [
     (rounder._limited, "(state.negative if is_integer else 0)", "0", rounder_is_right),
     (rounder._limited, "target.nan_code or 0", "0", rounder_is_right),
     (rounder.Rounder, "self.random), Normaliser.LATENCY", "self.random), Normaliser.LATENCY - 1", rounder_is_right),
-    (block_quantiser.BlockScaler, "Mux(best > word_reach", "Mux(best < word_reach", blocks),
-    (block_quantiser.BlockScaler, "best.eq(least)", "best.eq(reach)", blocks),
-    (block_quantiser.BlockScaler, "any_poisoned.eq(0)", "any_poisoned.eq(poisoned)", blocks),
-    (block_quantiser.BlockScaler, "with m.If(~value.poisoned)", "with m.If(1)", blocks),
-    (block_quantiser.BlockScaler, "(~waiting | take_over)", "1", blocks),
-    (block_quantiser.BlockScaler, "current & buffer.r_rdy", "buffer.r_rdy", blocks),
-    (block_quantiser.BlockScaler, "Mux(held.significand[-1], ", "Mux(1, ", blocks),
-    (block_quantiser.BlockScaler, "offset.eq(exponent + step)", "offset.eq(exponent)", blocks),
-    (block_quantiser.BlockScaler, "& value.sticky", "& 0", blocks),
-    (block_quantiser.BlockScaler, "wanted < -E8M0.bias, -E8M0.bias", "wanted < -E8M0.bias, 1 - E8M0.bias", blocks),
-    (block_quantiser._largest, "a > b", "a < b", blocks),
-    (block_quantiser.BlockQuantiser, "scaler.o.valid & move", "move", stochastic_blocks),
-    (random_bits.RandomBits, "Mux(self.seed == 0, 1, self.seed)", "self.seed", shift_register),
-    (random_bits.RandomBits, "sequence[-STATE_BITS:]", "sequence[8:][:STATE_BITS]", shift_register),
+    (block_scaler.BlockScaler, "_largest(m, [*reaches, best])", "_largest(m, reaches)", blocks),
+    (block_scaler.BlockScaler, "best.eq(Mux(self.i.last, ZERO_EXPONENT, reach))", "best.eq(reach)", blocks),
+    (block_scaler.BlockScaler, "any_poisoned.eq(~self.i.last & poisoned)", "any_poisoned.eq(poisoned)", blocks),
+    (block_scaler.BlockScaler, "any_poisoned | Cat(", "Cat(", blocks),
+    (block_scaler.BlockScaler, "value.poisoned.eq(self.o.scale == E8M0.nan_code)", "value.poisoned.eq(0)", blocks),
+    (block_scaler.BlockScaler, "Mux(number.significand[-1], ", "Mux(1, ", blocks),
+    (block_scaler.BlockScaler, "given.offset.eq(exponent + step)", "given.offset.eq(exponent)", blocks),
+    (block_scaler.BlockScaler, "& value.sticky", "& 0", blocks),
+    (block_scaler.BlockScaler, "wanted < -E8M0.bias, -E8M0.bias", "wanted < -E8M0.bias, 1 - E8M0.bias", blocks),
+    (block_scaler.BlockScaler, "wanted > limit, limit", "wanted > limit, E8M0.bias", anchors),
+    (block_scaler.BlockScaler, "places = self.words + 1", "places = self.words", short_blocks),
+    (block_scaler.BlockScaler, "leave & self.o.last", "leave", blocks),
+    (block_scaler._largest, "a > b", "a < b", blocks),
 ]
 
 
@@ -154,8 +164,8 @@ def test_break_is_caught(where: Any, old: str, new: str, proof: Proof, monkeypat
 def test_everything_is_broken() -> None:
     """The list leaves no function and no component out; methods count as their class, and `encode_elements`' users as it."""
     broken = {mutation[0].__name__ for mutation in MUTATIONS}
-    modules = [accumulate, block_quantiser, decode, formats, normalise, quantise, random_bits, rounder, rounding, slices]
+    modules = [accumulate, block_scaler, decode, drain, formats, normalise, quantise, rounder, rounding, slices]
     named = {name for module in modules for name in module.__all__ if callable(getattr(module, name))}
     data = {"Format", "Operand", "Kind", "Specials", "Rounding", "ScaleRule", "Quantised", "Sliced", "Accumulators"}
-    layouts = {"normalised_layout", "format_layout", "block_layout", "significand_bits"}
+    layouts = {"normalised_layout", "format_layout", "block_layout", "between_layout", "significand_bits", "NORMALISED"}
     assert named - data - layouts - broken == {"exact_product", "pieces"}  # through `_exact_integers`, `_pieces`

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cleave.numerics.formats import BF16, FP32, TARGETS, Format
-from cleave.numerics.rounding import RANDOM_BITS, Rounding, random_numbers, round_to
+from cleave.numerics.rounding import Rounding, round_to
 from tb.numerics.cases import corner_cases, extreme_cases, random_cases, small_cases, with_codes
 
 PERIOD = 2**32 - 1
@@ -57,42 +57,3 @@ def test_all_of_63_bits() -> None:
     """The sticky bit is any of the bits below, however long the sum."""
     tie = (1 << 62) + (1 << 38)
     assert round_to(FP32, [tie, tie + 1, tie - 1, -tie - 1], 0).tolist() == [0x5E800000, 0x5E800001, 0x5E800000, 0xDE800001]
-
-
-@pytest.mark.parametrize("seed", [1, 0xDEADBEEF, 0x80000000])
-def test_random_numbers(seed: int) -> None:
-    state, numbers = seed, []
-    for _ in range(1000):
-        number = 0
-        for bit in range(RANDOM_BITS):
-            number |= (state & 1) << bit
-            state = state >> 1 | ((state ^ state >> 1 ^ state >> 2 ^ state >> 22) & 1) << 31
-        numbers.append(number)
-    for count in (1, 3, 4, 5, 999, 1000):
-        assert random_numbers(seed, count).tolist() == numbers[:count]
-    assert random_numbers(0, 10).tolist() == random_numbers(1, 10).tolist()
-
-
-def test_random_period() -> None:
-    """The polynomial is primitive: x to the power 2**32 - 1 is 1, and to no power with one of its prime factors less."""
-    polynomial = 1 << 32 | 1 << 22 | 0b111
-
-    def power(exponent: int) -> int:
-        result, square = 1, 2
-        while exponent:
-            if exponent & 1:
-                result = times(result, square)
-            square, exponent = times(square, square), exponent >> 1
-        return result
-
-    def times(a: int, b: int) -> int:
-        product = 0
-        for bit in range(32):
-            product ^= (a << bit) * (b >> bit & 1)
-        for bit in range(63, 31, -1):
-            product ^= (polynomial << bit - 32) * (product >> bit & 1)
-        return product
-
-    assert power(PERIOD) == 1
-    assert all(power(PERIOD // factor) != 1 for factor in (3, 5, 17, 257, 65537))
-    assert PERIOD == 3 * 5 * 17 * 257 * 65537

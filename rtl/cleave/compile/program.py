@@ -91,13 +91,14 @@ class Program:
         target: int = 0,
         mode: int = 0,
         saturate: bool = False,
+        scale_up: bool = False,
         lane: int = 0,
         after: Iterable[int] = (),
     ) -> int:
         """Add a DRAIN."""
         return self._add(
             [Opcode.DRAIN, 0, 0, output, relu, slab, accumulator, rows, columns, parameters, memory, stride,
-             row_parameters, target, mode, saturate, lane],
+             row_parameters, target, mode, saturate, scale_up, lane],
             Unit.DRAIN, Unit.DRAIN, after,
         )  # fmt: skip
 

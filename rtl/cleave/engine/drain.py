@@ -12,6 +12,7 @@ from .accumulator_reader import AccumulatorReader
 from .axi import Axi4Write
 from .axi_write import AxiWriter
 from .bank_writer import WRITE_LATENCY
+from .block_trailer import BlockTrailer
 from .byte_aligner import ByteAligner
 from .drain_converter import DrainConverter
 from .drain_decoder import DrainDecoder
@@ -30,16 +31,16 @@ __all__ = ["Drain"]
 class Drain(wiring.Component):
     """Executes DRAIN instructions.
 
-        command -> decoder -> reader -> placer -> converter -+-> aligner -> writer -> memory
-                     |                                       |                ^
-                     +-> rows: addresses --------------------|----------------+
-                     +-> ledger: completion                  +-> packer -> moving banks
+        command -> decoder -> reader -> placer -> converter -> trailer -+-> aligner -> writer -> memory
+                     |                                                  |                ^
+                     +-> rows: addresses -------------------------------|----------------+
+                     +-> ledger: completion                             +-> packer -> moving banks
 
     Each part takes its next job as soon as it is through with its last one: one instruction's accumulators are read
     while those of the one before are rounded, and the bus has yet to answer that before it.
 
     Throughput: `drain_lanes` accumulators per cycle, as long as reads are accepted every other cycle and the bus
-    takes a beat per cycle.
+    takes a beat per cycle. A row of output BLOCKS takes a cycle more, for its scales.
 
     The first error that is found stops the drain. As its parts work on different instructions, those before the failing
     one may be unfinished. Beats of a started burst that lost their data leave memory as it was. After a failure or
@@ -109,13 +110,18 @@ class Drain(wiring.Component):
         connect(m, flipped(self.window), rows.window)
         connect(m, reader.o, placer.i)
         connect(m, placer.o, converter.i)
-        moves = converter.o.payload.place.output == Output.MOVING
+        results = converter.o
+        if config.block_scales:
+            m.submodules.trailer = trailer = BlockTrailer(config)
+            connect(m, converter.o, trailer.i)
+            results = trailer.o
+        moves = results.payload.place.output == Output.MOVING
         m.d.comb += [
-            aligner.i.payload.eq(converter.o.payload),
-            packer.i.payload.eq(converter.o.payload),
-            aligner.i.valid.eq(converter.o.valid & ~moves),
-            packer.i.valid.eq(converter.o.valid & moves),
-            converter.o.ready.eq(Mux(moves, packer.i.ready, aligner.i.ready)),
+            aligner.i.payload.eq(results.payload),
+            packer.i.payload.eq(results.payload),
+            aligner.i.valid.eq(results.valid & ~moves),
+            packer.i.valid.eq(results.valid & moves),
+            results.ready.eq(Mux(moves, packer.i.ready, aligner.i.ready)),
         ]
         connect(m, aligner.o, writer.i)
         connect(m, rows.write, writer.write)

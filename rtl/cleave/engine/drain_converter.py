@@ -1,6 +1,6 @@
 """From accumulators to results: `drain_lanes` per cycle, unchanged, requantised or rounded."""
 
-from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -8,10 +8,12 @@ from ..config import EngineConfig
 from ..hdl import delay, share
 from ..memory.ram import Ram1r1w, WritePort
 from ..numerics.requantise import RECORD_BYTES
-from .drain_layouts import by_size, place_layout, placed_layout, result_layout
+from .drain_layouts import by_size, placed_layout, result_layout
 from .isa import Output
+from .queue import SkidBuffer
 from .requantiser import RequantiserLane
-from .rounding_lane import ROUNDING_RECORD, RoundingLane
+from .rounding_lane import ROUNDING_RECORD
+from .rounding_unit import RoundingUnit
 
 __all__ = ["DrainConverter"]
 
@@ -23,9 +25,10 @@ class DrainConverter(wiring.Component):
 
     Holds the parameter memories: lane l of a beat has the l-th record of the word that the beat names, and a row's record,
     read with its first beat, serves all of them. Beats with output INT32 pass unchanged. The pipeline stops as a whole while
-    its result is not taken.
+    its results are not taken, one cycle after that.
 
-    Latency `latency` cycles (memory, register, lane), throughput 1.
+    Latency 3 cycles (memory, register, output) and that of `RequantiserLane` or `RoundingUnit`, which results are not delayed to
+    match: where one kind of output follows another, its first beat waits until the last one of the other has left. Throughput 1.
 
     Members
     -------
@@ -39,8 +42,6 @@ class DrainConverter(wiring.Component):
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
-        self.lane_latency = max(RequantiserLane.LATENCY, RoundingLane.LATENCY) if config.block_scales else RequantiserLane.LATENCY
-        self.latency = self.lane_latency + 2
         port = In(WritePort(config.parameter_depth, RECORD_BITS * config.drain_lanes))
         super().__init__({
             "parameters": port,
@@ -53,35 +54,31 @@ class DrainConverter(wiring.Component):
         m = Module()
         config = self.config
         m.submodules.memory = memory = share(platform, Ram1r1w(config.parameter_depth, RECORD_BITS * config.drain_lanes))
+        m.submodules.output = output = SkidBuffer(result_layout(config))
         connect(m, flipped(self.parameters), memory.write)
+        connect(m, output.o, flipped(self.o))
 
-        advance = Signal()
-        m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq(advance),
-            memory.read.enable.eq(advance & self.i.valid & (self.i.payload.place.output != Output.INT32)),
-            memory.read.address.eq(self.i.payload.parameters),
-        ]
-        valid = Signal(self.latency)
-        read = Signal(placed_layout(config), reset_less=True)
-        ready = Signal(placed_layout(config), reset_less=True)
+        # Read the parameters.
+        advance, accept = Signal(), Signal()
+        read, ready = (Signal(placed_layout(config), name=name, reset_less=True) for name in ("read", "ready"))
+        read_valid, ready_valid = Signal(), Signal()
         records = Signal(data.ArrayLayout(RECORD_BITS, config.drain_lanes), reset_less=True)
-        places = [
-            Signal(place_layout(config), name=f"place_{stage}", reset_less=True)
-            for stage in range(self.lane_latency)
+        m.d.comb += [
+            advance.eq(output.i.ready),
+            accept.eq(self.i.valid & self.i.ready),
+            memory.read.enable.eq(accept & (self.i.payload.place.output != Output.INT32)),
+            memory.read.address.eq(self.i.payload.parameters),
         ]
         with m.If(advance):
             m.d.sync += [
-                valid.eq(Cat(self.i.valid, valid)),
+                read_valid.eq(accept),
+                ready_valid.eq(read_valid),
                 read.eq(self.i.payload),
                 ready.eq(read),
                 records.eq(memory.read.data),
-                *(later.eq(place) for place, later in zip([ready.place, *places[:-1]], places, strict=True)),
             ]
-        m.d.comb += [self.o.valid.eq(valid[-1]), self.o.payload.place.eq(places[-1])]
 
-        raw = Signal()
-        m.d.comb += raw.eq(ready.place.output == Output.INT32)
+        # Requantise.
         results: list[Value] = []
         for number in range(config.drain_lanes):
             m.submodules[f"lane_{number}"] = lane = share(platform, RequantiserLane())
@@ -90,51 +87,67 @@ class DrainConverter(wiring.Component):
                 lane.accumulator.eq(ready.accumulators[number]),
                 lane.record.eq(records[number]),
                 lane.relu.eq(ready.relu),
-                lane.raw.eq(raw),
+                lane.raw.eq(ready.place.output == Output.INT32),
             ]
             results.append(lane.result)
+        rounds = (ready.place.output >= Output.ROUNDED) if config.block_scales else Const(0)
+        requantised = Signal(RequantiserLane.LATENCY)
+        with m.If(advance):
+            m.d.sync += requantised.eq(Cat(ready_valid & ~rounds, requantised))
+        place = delay(m, "place", ready.place, RequantiserLane.LATENCY, advance)
+        busy = read_valid | ready_valid | requantised.any()
+
+        # Round, after all that has been requantised has left.
+        result, others = output.i.payload, Const(0)
+        m.d.comb += output.i.valid.eq(requantised[-1])
         if config.block_scales:
-            codes = self._rounded(m, platform, advance, read, ready, records)
-            is_rounded = places[-1].output == Output.ROUNDED
-            results = [
-                Mux(is_rounded, code, delay(m, f"late_{number}", result, self.lane_latency - RequantiserLane.LATENCY, advance))
-                for number, (code, result) in enumerate(zip(codes, results, strict=True))
+            unit = self._rounding(m, platform, advance, accept, read, ready, records)
+            kind, given = Signal(2), self.i.payload.place.output
+            given_kind = Cat(given == Output.ROUNDED, given == Output.BLOCKS)
+            with m.If(accept):
+                m.d.sync += kind.eq(given_kind)
+            others = (kind != given_kind) & (busy | unit.busy)
+            rounded = unit.o.valid
+            results = [Mux(rounded, code, result) for code, result in zip(unit.o.codes, results, strict=True)]
+            place = data.View(ready.place.shape(), Mux(rounded, unit.o.place, place))
+            m.d.comb += [
+                unit.i.valid.eq(ready_valid & rounds),
+                output.i.valid.eq(requantised[-1] | rounded),
+                result.scale.eq(unit.o.scale),
+                result.anchor.eq(unit.o.anchor),
             ]
-        m.d.comb += self.o.payload.data.eq(
-            by_size(places[-1], lambda size: Cat(result[: 8 * size] for result in results))
-        )
+        m.d.comb += [
+            self.i.ready.eq(advance & ~others),
+            result.place.eq(place),
+            result.data.eq(by_size(place, lambda size: Cat(result[: 8 * size] for result in results))),
+        ]
         return m
 
-    def _rounded(
-        self, m: Module, platform: object, advance: Value, read: data.View, ready: data.View, records: data.View
-    ) -> list[Value]:
-        """Give the lanes' codes. The row's record is there in the cycle in which the columns' are."""
-        config = self.config
-        memory = share(platform, Ram1r1w(config.parameter_depth, ROUNDING_RECORD.size * config.drain_lanes))
+    def _rounding(
+        self, m: Module, platform: object, advance: Value, accept: Value, read: data.View, ready: data.View, records: data.View
+    ) -> RoundingUnit:
+        """Add the rounding unit. The row's record is there in the cycle in which the columns' are."""
+        config, lanes, size = self.config, self.config.drain_lanes, ROUNDING_RECORD.size
+        memory = share(platform, Ram1r1w(config.parameter_depth, size * lanes))
         m.submodules.row_memory = memory
+        m.submodules.rounding = unit = RoundingUnit(config)
         beat, port = self.i.payload, self.row_parameters
         row = Signal(ROUNDING_RECORD, reset_less=True)
         m.d.comb += [
             memory.write.enable.eq(port.enable),
             memory.write.address.eq(port.address),
-            memory.write.data.eq(Cat(
-                port.data.word_select(number, RECORD_BITS)[: ROUNDING_RECORD.size] for number in range(config.drain_lanes)
-            )),
-            memory.read.enable.eq(advance & self.i.valid & beat.first & (beat.place.output == Output.ROUNDED)),
+            memory.write.data.eq(Cat(port.data.word_select(number, RECORD_BITS)[:size] for number in range(lanes))),
+            memory.read.enable.eq(accept & beat.first & (beat.place.output >= Output.ROUNDED)),
             memory.read.address.eq(beat.row.word),
+            unit.enable.eq(advance),
+            unit.i.accumulators.eq(ready.accumulators),
+            *(unit.i.columns[number].eq(records[number]) for number in range(lanes)),
+            unit.i.row.eq(row),
+            unit.i.relu.eq(ready.relu),
+            unit.i.wanted.eq(ready.wanted),
+            unit.i.scale_up.eq(ready.scale_up),
+            unit.i.place.eq(ready.place),
         ]
         with m.If(advance):
-            m.d.sync += row.eq(memory.read.data.word_select(read.row.number, ROUNDING_RECORD.size))
-        codes = []
-        for number in range(config.drain_lanes):
-            m.submodules[f"rounding_{number}"] = lane = share(platform, RoundingLane(config.accumulator_bits))
-            m.d.comb += [
-                lane.enable.eq(advance),
-                lane.accumulator.eq(ready.accumulators[number]),
-                lane.row.eq(row),
-                lane.column.eq(records[number]),
-                lane.relu.eq(ready.relu),
-                lane.wanted.eq(ready.wanted),
-            ]
-            codes.append(lane.code)
-        return codes
+            m.d.sync += row.eq(memory.read.data.word_select(read.row.number, size))
+        return unit

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EngineConfig
-from ..numerics.formats import TARGETS
+from ..numerics.formats import ELEMENTS, TARGETS
 from .drain_layouts import job_layout
 from .isa import Error, Opcode, Output
 from .ports import Failure, command_layout
@@ -15,8 +15,8 @@ __all__ = ["DrainDecoder"]
 ADDRESS_BIT = 32
 """Where `memory` holds the slabs and the bank address of output MOVING; the bits between must be 0."""
 
-ROUNDED_FIELDS = ("row_parameters", "target", "mode", "saturate")
-"""What only output ROUNDED has."""
+ROUNDING_FIELDS = ("row_parameters", "target", "mode")
+"""What only outputs ROUNDED and BLOCKS have."""
 
 
 class DrainDecoder(wiring.Component):
@@ -34,8 +34,8 @@ class DrainDecoder(wiring.Component):
         ILLEGAL_INSTRUCTION for outputs past the last, which is MOVING without `block_scales`, a slab or lane that is not there, no
         rows, no columns or more than the array's, with INT32 `relu` or `parameters`, with MOVING a stride, no slabs, a
         segment for a slab that is not there, two segments for one slab, or bits between mask and address, with ROUNDED a
-        target past the last, and without it any of what only it has. BANK_RANGE for rows, parameters of columns or rows, or
-        moving words past their banks.
+        target past the last, with BLOCKS one that is no element, and without these any of what only they have. BANK_RANGE
+        for rows, parameters of columns or rows, or moving words past their banks.
     busy : Out(1)
         An instruction is being checked or waits to be taken.
     """
@@ -64,14 +64,15 @@ class DrainDecoder(wiring.Component):
             last_beat = last_column >> (lanes - 1).bit_length()
             tail = last_column % lanes + 1
 
-        raw, moving, rounded, extra = Signal(), Signal(), Signal(), Signal()
-        last_output = Output.ROUNDED if config.block_scales else Output.MOVING
+        raw, moving, rounds, extra = Signal(), Signal(), Signal(), Signal()
+        last_output = Output.BLOCKS if config.block_scales else Output.MOVING
+        targets = Mux(instruction.output == Output.BLOCKS, len(ELEMENTS), len(TARGETS))
         mask = instruction.memory[:slabs]
         illegal, out_of_range = Signal(), Signal()
         m.d.comb += [
             raw.eq(instruction.output == Output.INT32),
             moving.eq(instruction.output == Output.MOVING),
-            rounded.eq((instruction.output == Output.ROUNDED) if config.block_scales else 0),
+            rounds.eq((instruction.output >= Output.ROUNDED) if config.block_scales else 0),
             illegal.eq(Cat(
                 instruction.output > last_output,
                 instruction.slab >= slabs,
@@ -81,14 +82,14 @@ class DrainDecoder(wiring.Component):
                 instruction.columns > array.columns,
                 raw & (instruction.relu | instruction.parameters.any()),
                 moving & (instruction.stride.any() | ~mask.any() | instruction.memory[slabs:ADDRESS_BIT].any()),
-                rounded & (instruction.target >= len(TARGETS)),
-                ~rounded & extra,
+                rounds & (instruction.target >= targets),
+                extra,
             ).any()),
             out_of_range.eq(Cat(
                 instruction.accumulator + instruction.rows > config.accumulator_depth,
                 ~raw & (instruction.parameters + last_beat >= config.parameter_depth),
                 moving & (instruction.memory[ADDRESS_BIT:] + instruction.rows > config.moving_depth),
-                rounded & (instruction.row_parameters * lanes + instruction.rows > config.parameter_depth * lanes),
+                rounds & (instruction.row_parameters * lanes + instruction.rows > config.parameter_depth * lanes),
             ).any()),
         ]
 
@@ -106,10 +107,15 @@ class DrainDecoder(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += self.command.ready.eq(~self.stop)
                 given = self.command.payload
+                fields = given.instruction
                 m.d.sync += [
                     command.eq(given),
                     # Asked here, so that engines that have no use for these fields do not keep them.
-                    extra.eq(Cat(given.instruction[name] for name in ROUNDED_FIELDS).any()),
+                    extra.eq(Cat(
+                        Cat(fields[name] for name in ROUNDING_FIELDS).any() & (fields.output < Output.ROUNDED),
+                        fields.saturate & (fields.output != Output.ROUNDED),
+                        fields.scale_up & (fields.output != Output.BLOCKS),
+                    ).any()),
                 ]
                 with m.If(self.command.valid & ~self.stop):
                     m.next = "CHECK"
@@ -155,11 +161,12 @@ class DrainDecoder(wiring.Component):
         if config.block_scales:
             m.d.comb += [
                 job.row_parameters.eq(instruction.row_parameters),
+                job.scale_up.eq(instruction.scale_up),
                 *(job.wanted[name].eq(instruction[name]) for name in job.wanted.shape().members),
             ]
             with m.If(raw):
                 m.d.comb += job.size.eq(2)
-            with m.Elif(rounded), m.Switch(instruction.target):
+            with m.Elif(rounds), m.Switch(instruction.target):
                 for number, target in enumerate(TARGETS):
                     with m.Case(number):
                         m.d.comb += job.size.eq(target.storage_bytes.bit_length() - 1)

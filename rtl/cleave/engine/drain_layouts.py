@@ -5,7 +5,8 @@ from collections.abc import Callable
 from amaranth.hdl import Mux, Value, signed
 from amaranth.lib import data
 
-from ..config import ACCUMULATOR_BITS, ACCUMULATOR_BYTES, EngineConfig, bits_for
+from ..config import ACCUMULATOR_BITS, ACCUMULATOR_BYTES, BLOCK, EngineConfig, bits_for
+from ..numerics.formats import E8M0
 from ..numerics.rounder import format_layout
 from .isa import Output
 
@@ -15,15 +16,20 @@ def row_beats(config: EngineConfig) -> int:
     return -(-config.array.columns // config.drain_lanes)
 
 
+def row_blocks(config: EngineConfig) -> int:
+    """Most blocks in a row of results."""
+    return -(-config.array.columns // BLOCK)
+
+
 def job_layout(config: EngineConfig) -> data.StructLayout:
     """A checked DRAIN instruction; every field is in range.
 
     Beside the instruction's own fields: `last_beat`, beats per row less one; `tail`, columns in a row's last beat;
-    `last_segment`, segments per row less one (output MOVING). With `block_scales` also `size`, see `by_size`, and `wanted`,
-    what is asked of a rounding.
+    `last_segment`, segments per row less one (output MOVING). With `block_scales` also `size`, see `by_size`; `wanted`,
+    what is asked of a rounding; and `scale_up`, of blocks.
     """
     array = config.array
-    rounding = {"size": 2, "row_parameters": bits_for(config.parameter_depth), "wanted": format_layout()}
+    rounding = {"size": 2, "row_parameters": bits_for(config.parameter_depth), "wanted": format_layout(), "scale_up": 1}
     return data.StructLayout({
         "output": Output,
         "relu": 1,
@@ -67,14 +73,14 @@ def read_layout(config: EngineConfig) -> data.StructLayout:
 def place_layout(config: EngineConfig) -> data.StructLayout:
     """Where a beat's bytes go: `count` bytes from byte `offset` of a bus word on, the `last` of their row.
 
-    With output MOVING `offset` means nothing.
+    With output MOVING `offset` means nothing. `block_ends` with the beat, if it is of a block.
     """
     return data.StructLayout({
         "output": Output,
         "count": bits_for(ACCUMULATOR_BYTES * config.drain_lanes + 1),
         "offset": bits_for(config.axi_bytes),
         "last": 1,
-        **({"size": 2} if config.block_scales else {}),
+        **({"size": 2, "block_ends": 1} if config.block_scales else {}),
     })
 
 
@@ -86,9 +92,10 @@ def row_record_layout(config: EngineConfig) -> data.StructLayout:
 def placed_layout(config: EngineConfig) -> data.StructLayout:
     """A beat with all that its results need: the address of its parameters and whether it is rectified.
 
-    With `block_scales` also, whether it is the `first` of its row, where the row's record is, and what is asked of a rounding.
+    With `block_scales` also, whether it is the `first` of its row, where the row's record is, and what is asked of a rounding and
+    of blocks.
     """
-    rounding = {"first": 1, "row": row_record_layout(config), "wanted": format_layout()}
+    rounding = {"first": 1, "row": row_record_layout(config), "wanted": format_layout(), "scale_up": 1}
     return data.StructLayout({
         "accumulators": accumulators_layout(config),
         "parameters": bits_for(config.parameter_depth),
@@ -99,10 +106,14 @@ def placed_layout(config: EngineConfig) -> data.StructLayout:
 
 
 def result_layout(config: EngineConfig) -> data.StructLayout:
-    """A beat of results, little-endian from byte 0: 4, 2 or 1 byte of each lane, and then zeros."""
+    """A beat of results, little-endian from byte 0: 4, 2 or 1 byte of each lane, and then zeros.
+
+    With `block_scales` also the `scale` of its block and the `anchor` of its row, with output BLOCKS.
+    """
     return data.StructLayout({
         "data": ACCUMULATOR_BITS * config.drain_lanes,
         "place": place_layout(config),
+        **({"scale": E8M0.bits, "anchor": E8M0.bits} if config.block_scales else {}),
     })
 
 

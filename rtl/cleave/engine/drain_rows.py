@@ -4,9 +4,10 @@ from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import ACCUMULATOR_BYTES, EngineConfig
+from ..config import ACCUMULATOR_BYTES, BLOCK, EngineConfig
 from .axi_write import write_layout
 from .drain_layouts import by_size, job_layout
+from .isa import Output
 from .ports import Window
 
 __all__ = ["DrainRows"]
@@ -18,7 +19,8 @@ OFFSET_BITS = 49
 class DrainRows(wiring.Component):
     """Give out the byte range of each of a job's rows, as long as they are inside the window.
 
-    Row r is the bytes [memory + r * stride, + size * columns) of the window, with `size` the bytes of a result.
+    Row r is the bytes [memory + r * stride, + size * columns) of the window, with `size` the bytes of a result; with output BLOCKS
+    it has one more, and one for each block.
     Latency 2 cycles, throughput one row per cycle.
 
     Members
@@ -63,6 +65,9 @@ class DrainRows(wiring.Component):
             free.eq(~row_valid | (self.write.valid & self.write.ready)),
             last_byte.eq(by_size(job, lambda size: job.columns * size) - 1),
         ]
+        if self.config.block_scales:
+            with m.If(job.output == Output.BLOCKS):
+                m.d.comb += last_byte.eq(job.columns + ((job.columns + (BLOCK - 1)) >> (BLOCK - 1).bit_length()))
         with m.If(self.job.ready & self.job.valid):
             m.d.sync += [job.eq(self.job.payload), left.eq(self.job.payload.rows), offset.eq(self.job.payload.memory)]
         with m.If(free):

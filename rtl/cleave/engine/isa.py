@@ -61,6 +61,8 @@ class Output(enum.IntEnum):
     """Requantised to moving banks, as a LOAD with destination MOVING would write them."""
     ROUNDED = 3
     """Multiplied by a power of two for each row and column, and rounded to a target format, to memory."""
+    BLOCKS = 4
+    """Likewise, to elements with a shared scale for each block of 32 columns, to memory."""
 
 
 class Error(enum.IntEnum):
@@ -137,7 +139,8 @@ FIELDS: dict[Opcode, tuple[Field, ...]] = {
     ),
     Opcode.DRAIN: (
         *COMMON,
-        Field("output", 3, "0 int32 to memory, 1 int8 to memory, 2 int8 to moving banks, 3 rounded to `target`, to memory"),
+        Field("output", 3, "0 int32 to memory, 1 int8 to memory, 2 int8 to moving banks, 3 rounded to `target`, to memory, 4 in "
+                           "blocks, to memory"),
         Field("relu", 1, "negative values become 0 before rounding (0 for int32)"),
         Field("slab", 5, "slab whose accumulators are drained"),
         Field("accumulator", 16, "first accumulator row"),
@@ -147,10 +150,11 @@ FIELDS: dict[Opcode, tuple[Field, ...]] = {
         Field("memory", 48, "memory outputs: byte offset of the first row in the window; moving: bits 0 to 29 `slabs` as in LOAD, "
                             "bits 32 to 47 the bank address"),
         Field("stride", 32, "memory outputs: bytes from one row to the next; moving: 0"),
-        Field("row_parameters", 16, "rounded: first word of the parameters of row 0; else 0"),
-        Field("target", 4, "rounded: number of the format; else 0"),
-        Field("mode", 2, "rounded: 0 nearest even, 1 toward zero, 2 nearest away, 3 stochastic; else 0"),
+        Field("row_parameters", 16, "rounded, blocks: first word of the parameters of row 0; else 0"),
+        Field("target", 4, "rounded, blocks: number of the format, in blocks 0 to 3; else 0"),
+        Field("mode", 2, "rounded, blocks: 0 nearest even, 1 toward zero, 2 nearest away, 3 stochastic; else 0"),
         Field("saturate", 1, "rounded: overflow gives the largest number instead of infinity or NaN; else 0"),
+        Field("scale_up", 1, "blocks: scales by the rule UP instead of FLOOR; else 0"),
         Field("lane", 1, "lane whose accumulators are drained: 1 has those of the operands in the upper halves of bytes"),
     ),
 }

@@ -17,7 +17,7 @@ class LanePlacer(wiring.Component):
     Beat k of a job's row r has its parameters at `parameters + k`, and its bytes at address
     `base + memory + r * stride + k * drain_lanes * size`, where `size` is the bytes of a result; only the address's lowest
     bits are computed here. The record of row r, for results that are rounded, is the r-th from word `row_parameters` on,
-    `drain_lanes` to a word. Latency 0, throughput 1, also from one job to the next.
+    `drain_lanes` to a word. Blocks of columns begin anew in each row. Latency 0, throughput 1, also from one job to the next.
 
     Members
     -------
@@ -90,17 +90,21 @@ class LanePlacer(wiring.Component):
         return m
 
     def _place_row(self, m: Module, job: data.View, transfer: Value) -> None:
-        """Say where the record of each row is."""
+        """Say where the record of each row is, and where blocks end."""
         row = Signal.like(self.o.payload.row)
+        beat = Signal(range(self.config.block_beats))
+        block_ends = self.i.payload.last | (beat == self.config.block_beats - 1)
         first = Signal(init=1)
         m.d.comb += [
             self.o.payload.first.eq(first),
             self.o.payload.row.eq(row),
             self.o.payload.wanted.eq(job.wanted),
+            self.o.payload.scale_up.eq(job.scale_up),
             self.o.payload.place.size.eq(job.size),
+            self.o.payload.place.block_ends.eq(block_ends),
         ]
         with m.If(transfer):
-            m.d.sync += first.eq(self.i.payload.last)
+            m.d.sync += [first.eq(self.i.payload.last), beat.eq(Mux(block_ends, 0, beat + 1))]
             with m.If(self.i.payload.last):
                 m.d.sync += row.number.eq(row.number + 1)
                 with m.If(row.number == self.config.drain_lanes - 1):

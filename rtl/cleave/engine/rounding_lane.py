@@ -6,15 +6,18 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import ACCUMULATOR_BITS
 from ..hdl import share
+from ..numerics.drain import ROUND_RECORD
 from ..numerics.normalise import EXPONENT_BITS
-from ..numerics.rounder import MODES, Rounder, format_layout
-from ..numerics.rounding import RANDOM_BITS, Rounding
+from ..numerics.rounder import MODES, Rounder, between_layout, format_layout
+from ..numerics.rounding import Rounding
 
 __all__ = ["ROUNDING_RECORD", "RoundingLane"]
 
-RECORD_EXPONENT_BITS = 16
+RECORD_BITS = {name: 8 * ROUND_RECORD[name].itemsize for name in ("exponent", "random", "anchor")}
 
-ROUNDING_RECORD = data.StructLayout({"exponent": signed(RECORD_EXPONENT_BITS), "random": RANDOM_BITS, "nan": 1})
+ROUNDING_RECORD = data.StructLayout({
+    "exponent": signed(RECORD_BITS["exponent"]), "random": RECORD_BITS["random"], "anchor": RECORD_BITS["anchor"], "nan": 1,
+})  # fmt: skip
 """What rounding reads of a record in memory, from its bit 0 on. The rest does not count."""
 
 
@@ -43,6 +46,8 @@ class RoundingLane(wiring.Component):
     wanted : In(format_layout())
     code : Out(32)
         The code in the lowest bits, zeros above.
+    between, replace, replacement
+        As the `Rounder` has them.
     """
 
     LATENCY = Rounder.LATENCY
@@ -57,6 +62,9 @@ class RoundingLane(wiring.Component):
             "relu": In(1),
             "wanted": In(format_layout()),
             "code": Out(ACCUMULATOR_BITS),
+            "between": Out(between_layout()),
+            "replace": In(1),
+            "replacement": In(between_layout()),
         })
 
     @property
@@ -69,7 +77,7 @@ class RoundingLane(wiring.Component):
         # A limited exponent gives the same code: from 2**511 on all but zero overflow, and 63 bits below 2**-512 are nothing but
         # sticky in all formats, whose least step is 2**-149.
         limit = 1 << EXPONENT_BITS - 1
-        exponent = Signal(signed(RECORD_EXPONENT_BITS + 1))
+        exponent = Signal(signed(RECORD_BITS["exponent"] + 1))
         m.d.comb += [
             exponent.eq(self.row.exponent + self.column.exponent),
             rounder.enable.eq(self.enable),
@@ -79,5 +87,8 @@ class RoundingLane(wiring.Component):
             rounder.wanted.eq(self.wanted),
             rounder.random.eq(self.row.random ^ self.column.random),
             self.code.eq(rounder.code),
+            self.between.eq(rounder.between),
+            rounder.replace.eq(self.replace),
+            rounder.replacement.eq(self.replacement),
         ]
         return m

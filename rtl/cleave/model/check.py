@@ -1,9 +1,9 @@
 """What makes an instruction illegal: the checks that the engine makes before it runs one."""
 
-from ..config import ACCUMULATOR_BYTES, EngineConfig
+from ..config import ACCUMULATOR_BYTES, BLOCK, EngineConfig
 from ..engine.isa import Destination, Error, Instruction, Opcode, Output, Unit
 from ..errors import EngineError
-from ..numerics.formats import PAIRS, TARGETS
+from ..numerics.formats import ELEMENTS, PAIRS, TARGETS
 from ..numerics.requantise import RECORD_BYTES
 
 
@@ -152,13 +152,17 @@ def moving_output(instruction: Instruction) -> tuple[int, int]:
 
 def _drain(instruction: Instruction, config: EngineConfig, window: int) -> list[Rule]:
     array, columns = config.array, instruction.columns
-    last = Output.ROUNDED if config.block_scales else Output.MOVING
-    rounded = instruction.output == Output.ROUNDED
-    only_rounded = instruction.target or instruction.mode or instruction.saturate or instruction.row_parameters
+    last = Output.BLOCKS if config.block_scales else Output.MOVING
+    rounded, blocks = instruction.output == Output.ROUNDED, instruction.output == Output.BLOCKS
+    rounds = rounded or blocks
+    only_rounded = instruction.target or instruction.mode or instruction.row_parameters
+    targets = ELEMENTS if blocks else TARGETS
     rules: list[Rule] = [
         (Error.ILLEGAL_INSTRUCTION, instruction.output <= last, f"output must be 0 to {last}"),
-        (Error.ILLEGAL_INSTRUCTION, rounded or not only_rounded, "target, mode, saturate and row_parameters must be 0 here"),
-        (Error.ILLEGAL_INSTRUCTION, instruction.target < len(TARGETS), f"target must be below {len(TARGETS)}"),
+        (Error.ILLEGAL_INSTRUCTION, rounds or not only_rounded, "target, mode and row_parameters must be 0 here"),
+        (Error.ILLEGAL_INSTRUCTION, rounded or not instruction.saturate, "saturate must be 0 here"),
+        (Error.ILLEGAL_INSTRUCTION, blocks or not instruction.scale_up, "scale_up must be 0 here"),
+        (Error.ILLEGAL_INSTRUCTION, instruction.target < len(targets), f"target must be below {len(targets)}"),
         (Error.ILLEGAL_INSTRUCTION, instruction.slab < array.slabs, f"slab must be below {array.slabs}"),
         (Error.ILLEGAL_INSTRUCTION, instruction.lane < array.lanes, f"lane must be below {array.lanes}"),
         (Error.ILLEGAL_INSTRUCTION, 1 <= columns <= array.columns, f"columns must be 1 to {array.columns}"),
@@ -178,7 +182,7 @@ def _drain(instruction: Instruction, config: EngineConfig, window: int) -> list[
         ranges.append(
             (Error.BANK_RANGE, words <= config.parameter_depth, f"parameters must lie below {config.parameter_depth}")
         )
-    if rounded:
+    if rounds:
         words = instruction.row_parameters + cuts(instruction.rows, config.drain_lanes)
         ranges.append(
             (Error.BANK_RANGE, words <= config.parameter_depth, f"row parameters must lie below {config.parameter_depth}")
@@ -206,15 +210,22 @@ def _drain(instruction: Instruction, config: EngineConfig, window: int) -> list[
             )
         )
     else:
-        ranges.append(_memory(instruction, columns * result_bytes(instruction), window))
+        ranges.append(_memory(instruction, row_bytes(instruction), window))
     return rules + ranges
 
 
-def result_bytes(instruction: Instruction) -> int:
-    """Give the bytes of an element that a DRAIN writes to memory."""
+def row_bytes(instruction: Instruction) -> int:
+    """Give the bytes of a row that a DRAIN writes to memory."""
+    if instruction.output == Output.BLOCKS:
+        return block_row_bytes(instruction.columns)
     if instruction.output == Output.ROUNDED and instruction.target < len(TARGETS):
-        return TARGETS[instruction.target].storage_bytes
-    return ACCUMULATOR_BYTES if instruction.output == Output.INT32 else 1
+        return instruction.columns * TARGETS[instruction.target].storage_bytes
+    return instruction.columns * (ACCUMULATOR_BYTES if instruction.output == Output.INT32 else 1)
+
+
+def block_row_bytes(columns: int) -> int:
+    """Give the bytes of a row of results in blocks: codes, an anchor, and the blocks' scales."""
+    return columns + 1 + cuts(columns, BLOCK)
 
 
 def _memory(instruction: Instruction, row_bytes: int, window: int) -> Rule:

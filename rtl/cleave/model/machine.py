@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from ..config import ACCUMULATOR_BITS, EngineConfig
 from ..engine.isa import INSTRUCTION_BYTES, Destination, Error, Instruction, Opcode, Output, Unit, decode
 from ..errors import EngineError
-from ..numerics.drain import ROUND_RECORD, round_accumulators
+from ..numerics.drain import ROUND_RECORD, quantise_accumulators, round_accumulators
 from ..numerics.formats import ELEMENTS, TARGETS, lane_integers
+from ..numerics.quantise import ScaleRule
 from ..numerics.requantise import RECORD, requantise
 from ..numerics.rounding import Rounding
 from .check import check, cuts, moving_output, parameter_word_bytes
@@ -194,13 +195,16 @@ class Machine:
             return
         lanes = self.config.drain_lanes
         records = self.parameters[instruction.parameters * lanes :][:columns]
-        if instruction.output == Output.ROUNDED:
+        if instruction.output in (Output.ROUNDED, Output.BLOCKS):
             of_rows = self.row_parameters[instruction.row_parameters * lanes :][: instruction.rows]
-            codes = round_accumulators(
-                rows, of_rows, records.view(ROUND_RECORD), TARGETS[instruction.target],
-                Rounding(instruction.mode), saturate=bool(instruction.saturate), relu=bool(instruction.relu),
-            )  # fmt: skip
-            self._store(instruction, codes.view(np.uint8))
+            given = rows, of_rows, records.view(ROUND_RECORD), TARGETS[instruction.target], Rounding(instruction.mode)
+            relu = bool(instruction.relu)
+            if instruction.output == Output.BLOCKS:
+                codes, scales = quantise_accumulators(*given, ScaleRule(instruction.scale_up), relu=relu)
+                self._store(instruction, np.concatenate([codes, of_rows["anchor"][:, None], scales], axis=1))
+            else:
+                codes = round_accumulators(*given, saturate=bool(instruction.saturate), relu=relu)
+                self._store(instruction, codes.view(np.uint8))
             return
         result = requantise(raw, records, relu=bool(instruction.relu))
         if instruction.output == Output.INT8:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..config import EngineConfig
 from ..engine.isa import Destination, Instruction, Opcode, Output, Unit
-from .check import cuts, moving_output, parameter_word_bytes, result_bytes, scale_words
+from .check import cuts, moving_output, parameter_word_bytes, row_bytes, scale_words
 from .machine import bits, units
 
 Clock = NDArray[np.int64]
@@ -115,7 +115,7 @@ def _drain(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
     if instruction.output != Output.INT32:
         words = slice(instruction.parameters, instruction.parameters + cuts(columns, config.drain_lanes))
         yield Access(("parameters", 0), Unit.DRAIN, words, write=False)
-    if instruction.output == Output.ROUNDED:
+    if instruction.output in (Output.ROUNDED, Output.BLOCKS):
         words = slice(instruction.row_parameters, instruction.row_parameters + cuts(instruction.rows, config.drain_lanes))
         yield Access(("row parameters", 0), Unit.DRAIN, words, write=False)
     if instruction.output == Output.MOVING:
@@ -123,7 +123,7 @@ def _drain(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
         words = [slice(address, address + instruction.rows)] * cuts(columns, config.array.rows)
         yield from _segments(Unit.DRAIN, "moving", slabs, words)
     else:
-        yield Access(("memory", 0), Unit.DRAIN, _memory(instruction, columns * result_bytes(instruction)), write=True)
+        yield Access(("memory", 0), Unit.DRAIN, _memory(instruction, row_bytes(instruction)), write=True)
 
 
 class _Shadow:

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import OPERAND_BITS
+from ..config import BLOCK, OPERAND_BITS
 
 __all__ = [
     "Kind", "Specials", "Format", "FP32", "BF16", "FP16", "E4M3", "E5M2", "INT8", "INT4", "E2M1", "E2M3", "E8M0", "ELEMENTS",
@@ -229,9 +229,9 @@ OPERANDS = {
     for operand in (
         Operand("int8", INT8),
         Operand("int4", INT4),
-        Operand("mxint8", INT8, 32),
-        Operand("mxfp6", E2M3, 32),
-        Operand("mxfp4", E2M1, 32),
+        Operand("mxint8", INT8, BLOCK),
+        Operand("mxfp6", E2M3, BLOCK),
+        Operand("mxfp4", E2M1, BLOCK),
         Operand("nvfp4", E2M1, 16, E4M3),
     )
 }

@@ -7,13 +7,16 @@ from amaranth.lib.wiring import In, Out
 from .formats import Format
 from .rounding import RANDOM_BITS
 
-__all__ = ["EXPONENT_BITS", "Normaliser", "normalised_layout", "significand_bits"]
+__all__ = ["EXPONENT_BITS", "ZERO_EXPONENT", "Normaliser", "normalised_layout", "significand_bits"]
 
 EXPONENT_BITS = 10
 """Width of an accumulator's exponent: two anchors, two steps and the bits below the unit."""
 
 LEADING_BITS = EXPONENT_BITS + 1
 """Width of the exponent of a leading one, which a block's scale may be subtracted from."""
+
+ZERO_EXPONENT = -(1 << LEADING_BITS - 1)
+"""Exponent of a normalised zero: less than any other value's."""
 
 GROUP_BITS = 8
 """Bits that are looked at as one before the leading one is looked for: about the root of their number."""
@@ -27,7 +30,7 @@ def significand_bits(targets: tuple[Format, ...]) -> int:
 def normalised_layout(width: int) -> data.StructLayout:
     """Give the layout of a normalised value: (-1)**negative * significand * 2**(exponent - width + 1), and a little more.
 
-    The top bit of the significand is set unless the value is zero, and then `exponent` is the least there is. `sticky` says
+    The top bit of the significand is set unless the value is zero, and then `exponent` is `ZERO_EXPONENT`. `sticky` says
     that the value is larger in magnitude by less than one unit of the significand, `poisoned` that it is NaN.
     """
     return data.StructLayout({
@@ -125,7 +128,7 @@ class Normaliser(wiring.Component):
             m.d.sync += [
                 result.significand.eq(Cat(Const(0, max(self.width - bits, 0)), shifted[-min(self.width, bits) :])),
                 result.sticky.eq(shifted[: max(bits - self.width, 0)].any()),
-                result.exponent.eq(Mux(top.any(), finding.exponent + Cat(~zeros, group), -(1 << LEADING_BITS - 1))),
+                result.exponent.eq(Mux(top.any(), finding.exponent + Cat(~zeros, group), ZERO_EXPONENT)),
                 result.negative.eq(finding.negative),
                 result.poisoned.eq(finding.poisoned),
             ]

@@ -11,7 +11,7 @@ elements are value / scale, rounded to nearest even and limited to what the form
 to nearest even, limited likewise.
 
 What the specification leaves open: a block of zeros has the least scale there is, so that it never raises an anchor; a block
-with an infinity or a NaN has the scale NaN, which makes all of it NaN. The last block of an axis may be short.
+with an infinity or a NaN has the scale NaN, which makes all of it NaN, and codes of 0. The last block of an axis may be short.
 """
 
 from dataclasses import dataclass
@@ -125,6 +125,7 @@ def quantise(values: ArrayLike, operand: Operand, axis: int = -1, rule: ScaleRul
     # In units of the element format's own step, which differs for integers that are fractions.
     shift = operand.element.step_exponent - operand.step_exponent
     codes = encode_elements(np.ldexp(ratios, shift), operand.element).reshape(*array.shape[:-1], -1)[..., :length]
+    codes = np.where(np.repeat(poisoned, block, -1)[..., :length], 0, codes).astype(np.uint8)
     scales = np.where(poisoned, operand.scale.nan_code, scales).astype(np.uint8)
     axis %= array.ndim
     return Quantised(operand, np.moveaxis(codes, -1, axis), np.moveaxis(scales, -1, axis), axis)

@@ -1,6 +1,6 @@
 """The one rounding unit of the machine: accumulators to codes of any drain format, in any rounding mode.
 
-`Rounder` is `Normaliser` and `Packer` in a row. Between the two, block quantisation finds its scale.
+`Rounder` is `Normaliser` and `Packer` in a row. Between the two, values of blocks leave it, and return when their scale is known.
 """
 
 from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, signed
@@ -12,7 +12,7 @@ from .formats import TARGETS, Format, Kind, Specials
 from .normalise import EXPONENT_BITS, LEADING_BITS, Normaliser, normalised_layout, significand_bits
 from .rounding import RANDOM_BITS, Rounding
 
-__all__ = ["MODES", "Packer", "Rounder", "format_layout"]
+__all__ = ["MODES", "Packer", "Rounder", "between_layout", "format_layout"]
 
 MODES = tuple(Rounding)
 """All rounding modes."""
@@ -21,6 +21,13 @@ MODES = tuple(Rounding)
 def format_layout(targets: tuple[Format, ...] = TARGETS) -> data.StructLayout:
     """Give the layout of what is asked of a rounding: a target's number, a mode's (`Rounding`), and whether to saturate."""
     return data.StructLayout({"target": range(len(targets)), "mode": range(len(Rounding)), "saturate": 1})
+
+
+def between_layout(targets: tuple[Format, ...] = TARGETS) -> data.StructLayout:
+    """Give the layout of what is between normalising and packing: a value, what is asked of it, and its random number."""
+    return data.StructLayout({
+        "value": normalised_layout(significand_bits(targets)), "wanted": format_layout(targets), "random": RANDOM_BITS,
+    })  # fmt: skip
 
 
 class Packer(wiring.Component):
@@ -173,7 +180,8 @@ class Packer(wiring.Component):
 class Rounder(wiring.Component):
     """Round sum * 2**exponent to a target format, as `rounding.round_to` defines it.
 
-    Latency `LATENCY` cycles in which `enable` is high, throughput 1.
+    Latency `LATENCY` cycles in which `enable` is high, throughput 1. Half-way, after `Normaliser.LATENCY` cycles, a value may be
+    taken out, and another one put in.
 
     Parameters
     ----------
@@ -188,7 +196,6 @@ class Rounder(wiring.Component):
         The registers take new values.
     sum : In(signed(accumulator_bits))
     exponent : In(signed(10))
-        For an element in a block, less by the exponent of the block's scale and the step of the operand's elements.
     poisoned : In(1)
         The value is NaN.
     wanted : In(format_layout(targets))
@@ -196,6 +203,12 @@ class Rounder(wiring.Component):
         Uniform; only stochastic rounding looks at it.
     code : Out(widest target)
         The code in the lowest bits, zeros above. All inputs of a value are given together, `LATENCY` cycles before.
+    between : Out(between_layout(targets))
+        The value that is half-way.
+    replace : In(1)
+        `replacement` goes on in its place.
+    replacement : In(between_layout(targets))
+        For an element in a block, the exponent is less by that of the block's scale and by the step of the operand's elements.
     """
 
     LATENCY = Normaliser.LATENCY + Packer.LATENCY
@@ -212,6 +225,9 @@ class Rounder(wiring.Component):
             "wanted": In(format_layout(targets)),
             "random": In(RANDOM_BITS),
             "code": Out(max(target.bits for target in targets)),
+            "between": Out(between_layout(targets)),
+            "replace": In(1),
+            "replacement": In(between_layout(targets)),
         })
 
     @property
@@ -229,9 +245,10 @@ class Rounder(wiring.Component):
             normaliser.sum.eq(self.sum),
             normaliser.exponent.eq(self.exponent),
             normaliser.poisoned.eq(self.poisoned),
+            self.between.value.eq(normaliser.normalised),
+            Cat(self.between.wanted, self.between.random).eq(asked),
             packer.enable.eq(self.enable),
-            packer.normalised.eq(normaliser.normalised),
-            Cat(packer.wanted, packer.random).eq(asked),
+            Cat(packer.normalised, packer.wanted, packer.random).eq(Mux(self.replace, self.replacement, self.between)),
             self.code.eq(packer.code),
         ]
         return m

@@ -18,14 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .formats import Format, Kind, Specials
 
-__all__ = ["RANDOM_BITS", "Rounding", "random_numbers", "round_to"]
+__all__ = ["RANDOM_BITS", "Rounding", "bit_length", "round_to"]
 
 RANDOM_BITS = 8
 """Random bits for each result of stochastic rounding."""
-
-STATE_BITS = 32
-TAPS = (0, 1, 2, 22)
-"""Bit n + 32 of the random sequence is the XOR of the bits n + tap: x**32 + x**22 + x**2 + x + 1, which is primitive."""
 
 
 class Rounding(Enum):
@@ -73,7 +69,7 @@ def round_to(
     value, exponent, nan, noise = np.broadcast_arrays(np.asarray(integers, np.int64), exponents, poisoned, random)
     negative = value < 0
     magnitude = np.abs(value)
-    leading = np.where(magnitude > 0, exponent + _bit_length(magnitude) - 1, target.min_exponent)
+    leading = np.where(magnitude > 0, exponent + bit_length(magnitude) - 1, target.min_exponent)
     quantum = np.maximum(leading, target.min_exponent) - target.mantissa_bits
     quotient, remainder, inexact = _divide(magnitude, quantum - exponent)
 
@@ -98,28 +94,7 @@ def round_to(
     return np.where(nan, target.nan_code or 0, code).astype(np.uint32)
 
 
-def random_numbers(seed: int, count: int) -> NDArray[np.uint8]:
-    """Give the first numbers below 2**RANDOM_BITS from a seed of 32 bits: eight bits of the sequence each, the first the lowest.
-
-    The sequence starts with the seed's bits, the lowest first, and returns after 2**32 - 1 of them; a seed of 0 counts as 1.
-    The same relation holds between bits 2**k times as far apart, so that long sequences are made in long pieces.
-    """
-    length = RANDOM_BITS * count
-    bits = np.zeros(max(length, STATE_BITS), np.uint8)
-    bits[:STATE_BITS] = np.array([(seed or 1) >> n & 1 for n in range(STATE_BITS)])
-    known, stride = STATE_BITS, 1
-    while known < length:
-        while 2 * STATE_BITS * stride <= known:
-            stride *= 2
-        start = known - STATE_BITS * stride
-        size = min((STATE_BITS - max(TAPS)) * stride, length - known)
-        pieces = [bits[start + tap * stride :][:size] for tap in TAPS]
-        bits[known : known + size] = np.bitwise_xor.reduce(pieces)
-        known += size
-    return np.packbits(bits[:length], bitorder="little")
-
-
-def _bit_length(magnitude: NDArray[np.int64]) -> NDArray[np.int64]:
+def bit_length(magnitude: NDArray[np.int64]) -> NDArray[np.int64]:
     """Give the bits of each number, exactly: float64 holds 32 of them at a time."""
     high = magnitude >> 32
     return np.where(high > 0, np.frexp(high.astype(float))[1] + 32, np.frexp(magnitude.astype(float))[1])
