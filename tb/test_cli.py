@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 
-from cleave import cli
+from cleave import Engine, cli
 
 A = np.arange(-10, 20, dtype=np.int8).reshape(5, 6)
 B = np.arange(-24, 24, dtype=np.int8).reshape(6, 8)
@@ -72,7 +73,36 @@ def test_matmul(folder: Path, monkeypatch: pytest.MonkeyPatch, options: list[str
     assert not list(folder.glob(".*")), "no temporary file is left"
 
 
+RESULTS = {"fp16": np.float16, "e4m3": np.float32, "bf16": np.float32, "int4": np.float32, "mxfp4": np.float32}
+
+
+@pytest.mark.parametrize("result", RESULTS)
+def test_results(folder: Path, monkeypatch: pytest.MonkeyPatch, result: str) -> None:
+    """A .npy file has the values, a .npz file the codes, and the scales of a result in blocks; both say the same."""
+    line = ["matmul", "float.npy", "b.npy", "--format", "mxint8:int8", "--result", result, *MODEL]
+    for name in ("c.npy", "c.npz"):
+        assert cleave(monkeypatch, *line, "-o", name) == 0
+    values = np.load(folder / "c.npy")
+    with np.load(folder / "c.npz") as file:
+        parts = dict(file)
+    with Engine("default", backend="model") as engine:
+        wanted, _ = engine.matmul_float(A.astype(float), B, format="mxint8:int8", result=result)
+    assert values.dtype == RESULTS[result] and parts["format"] == result
+    if result == "mxfp4":
+        np.testing.assert_array_equal(values, wanted.dequantise())
+        np.testing.assert_array_equal(parts["codes"], wanted.codes)
+        np.testing.assert_array_equal(parts["scales"], wanted.scales)
+        assert parts["scales"].shape == (5, 1)
+    else:
+        np.testing.assert_array_equal(parts["codes"], wanted)
+        known = {"e4m3": ml_dtypes.float8_e4m3fn, "bf16": ml_dtypes.bfloat16, "int4": ml_dtypes.int4, "fp16": np.float16}[result]
+        np.testing.assert_array_equal(values, wanted.view(known).astype(np.float32))
+
+
 BAD = {
+    "float.npy b.npy -o c.npy --result mxfp4": "--result mxfp4 must be given with --format or --precision",
+    "float.npy b.npy -o c.npy --format int8 --result mxfp8": "--result must be one of int8, int4, e2m1, e2m3, fp32, bf16,",
+    "a.npy b.npy -o c.npz": "--output must be a .npy file without --result, not c.npz",
     "a.npy b.npy -o fifo": "must be a regular file that may be written",
     "a.npy b.npy -o c.npy --stats c.npy": "--stats must be another file than --output",
     "header.npy b.npy -o c.npy": "header.npy must be a .npy file of numbers",

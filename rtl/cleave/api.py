@@ -7,15 +7,17 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .compile.floats import NUMPY_DTYPES, RESULTS, ROUNDINGS, named, prepare
+from .compile.floats import BLOCK_RESULTS, NUMPY_DTYPES, RESULTS, ROUNDINGS, SCALE_RULES, block_result, named, prepare
 from .compile.gemm import compile_gemm
+from .compile.layout import Layout
 from .compile.scaled import ScaledGemm
 from .compile.tiling import Problem, Scaling, dimensions
 from .config import ArrayConfig, EngineConfig, load_config
 from .engine.isa import INSTRUCTION_BYTES, Counter
 from .errors import EngineError
 from .model.machine import Machine
-from .numerics.formats import ELEMENTS, INT4, PAIRS, Format
+from .numerics.formats import ELEMENTS, INT4, PAIRS, Format, Operand
+from .numerics.quantise import Quantised
 from .numerics.requantise import BIAS_BITS, RECORD, scale_to_fixed
 
 Backend = Literal["rtl", "model"]
@@ -255,7 +257,9 @@ class Engine:
         records = _records(n, bias, scale)
         if relu and records is None:
             raise ValueError("relu must be given with scale: an int32 result is left as it is")
-        return self._multiply(Problem(m, k, n, records is not None, relu, pairs=pairs), partition, a, b, records)
+        problem = Problem(m, k, n, records is not None, relu, pairs=pairs)
+        layout, stats = self._multiply(problem, partition, a, b, records)
+        return layout.unpack_result(self.memory), stats
 
     def matmul_float(
         self,
@@ -271,7 +275,7 @@ class Engine:
         partition: int | None = None,
         relu: bool = False,
         seed: int = 0,
-    ) -> tuple[NDArray, Stats]:
+    ) -> tuple[Any, Stats]:
         """Multiply float `a` [M, K] by `b` [K, N] in a block-scaled format, or in slices of 8 bits.
 
         Products and sums are exact but for what `numerics.accumulate` says is dropped, and rounded once.
@@ -285,13 +289,14 @@ class Engine:
         precision
             16 or 24 bits in place of a format: INT8 slices of numbers under one exponent per row of `a` and column of `b`.
         result
-            Format of the result: fp32, bf16, fp16, e4m3, e5m2, int8, int4, e2m1, e2m3.
+            Format of the result: fp32, bf16, fp16, e4m3, e5m2, int8, int4, e2m1, e2m3; or mxint8, mxfp6, mxfp4 for elements with a
+            shared scale for each 32 columns, or for each tile of an array that has fewer.
         rounding
             nearest_even, toward_zero, nearest_away or stochastic.
         saturate
             Overflow gives the largest number instead of infinity or NaN.
         scale_rule
-            floor or up: see `numerics.quantise`.
+            floor or up, of the operands and of a result in blocks: see `numerics.quantise`.
         partition
             As for `matmul`; the result does not depend on it.
         relu
@@ -302,7 +307,8 @@ class Engine:
         Returns
         -------
         tuple
-            The product, and what it cost; float32 or float16 for fp32 and fp16, and codes in uint16 or uint8 for other formats.
+            The product, and what it cost; float32 or float16 for fp32 and fp16, codes in uint16 or uint8 for other formats, and
+            in blocks a `Quantised` along its columns, with `codes`, `scales` and `dequantise()`.
 
         Raises
         ------
@@ -315,14 +321,21 @@ class Engine:
         scaled, bound = prepare(
             a, b, self.config, format=format, precision=precision, rule=scale_rule, seed=seed
         )  # fmt: skip
-        target, mode = named(result, "result", RESULTS), named(rounding, "rounding", ROUNDINGS)
-        scaling = Scaling(
-            scaled.elements, scaled.row_scales is not None, scaled.shift, scaled.widths, target, mode, bool(saturate)
-        )  # fmt: skip
         m, k, n = dimensions(scaled.moving, scaled.stationary)
+        wanted, mode = named(result, "result", {**RESULTS, **BLOCK_RESULTS}), named(rounding, "rounding", ROUNDINGS)
+        operand = block_result(wanted, self.config, n) if isinstance(wanted, Operand) else None
+        target = wanted.element if isinstance(wanted, Operand) else wanted
+        scaling = Scaling(
+            scaled.elements, scaled.row_scales is not None, scaled.shift, scaled.widths, target, mode,
+            saturate=bool(saturate) and operand is None,
+            block_rule=named(scale_rule, "scale_rule", SCALE_RULES) if operand is not None else None,
+        )  # fmt: skip
         pairs = self._pairs(ELEMENTS[scaled.elements[1]])
         problem = Problem(m, k, n, relu=relu, scaling=scaling, pairs=pairs)
-        codes, stats = self._multiply(problem, partition, scaled.moving, scaled.stationary, scaled.columns, scaled)
+        layout, stats = self._multiply(problem, partition, scaled.moving, scaled.stationary, scaled.columns, scaled)
+        if operand is not None:
+            return Quantised(operand, *layout.unpack_blocks(self.memory), axis=1), stats
+        codes = layout.unpack_result(self.memory)
         product = codes.view(NUMPY_DTYPES[target]) if target in NUMPY_DTYPES else codes
         return product, dataclasses.replace(stats, error_bound=bound(product) if bound else None)
 
@@ -338,12 +351,12 @@ class Engine:
         b: NDArray,
         records: NDArray[np.void] | None,
         scaled: ScaledGemm | None = None,
-    ) -> tuple[NDArray, Stats]:
-        """Compile and run a product; give what the window holds of its result."""
+    ) -> tuple[Layout, Stats]:
+        """Compile and run a product; say where in the window its result is."""
         gemm = compile_gemm(problem, self.config, partition=partition, window=len(self.memory))
         gemm.place(self.memory, a, b, records, scaled)
         stats = self.run(gemm.layout.program, len(gemm.program) // INSTRUCTION_BYTES, partition=gemm.tiling.count)
-        return gemm.layout.unpack_result(self.memory), stats
+        return gemm.layout, stats
 
 
 def _check_type(name: str, value: object) -> None:

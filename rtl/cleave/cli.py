@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .api import Backend
     from .config import EngineConfig
+    from .numerics.quantise import Quantised
 
 BAD_INPUT = 2
 FAILED = 1
@@ -112,8 +113,9 @@ def cli() -> None:
 @click.argument("a", type=File)
 @click.argument("b", type=File)
 @click.option(
-    "-o", "--output", type=File, callback=output_file, required=True, help="File for the product: int32, or float32 of floats."
-)
+    "-o", "--output", type=File, callback=output_file, required=True,
+    help="File for the product: .npy has int32, or float32 of floats; .npz has the codes and scales of --result.",
+)  # fmt: skip
 @click.option("--stats", type=File, callback=output_file, help="File for the cost, JSON.")
 @click.option("--partition", type=int, metavar="N", help="Slabs fused into one partition; chosen if not given.")
 @click.option(
@@ -123,6 +125,10 @@ def cli() -> None:
 @click.option(
     "--precision", metavar="NAME",
     help="16 or 24: multiply float matrices in INT8 slices of so many bits; or a name as of --format.",
+)  # fmt: skip
+@click.option(
+    "--result", metavar="NAME",
+    help="Round the product of floats to fp32, bf16, fp16, e4m3, e5m2, or to mxint8, mxfp6, mxfp4 with scales along its rows.",
 )  # fmt: skip
 @backend_option
 @array_options
@@ -136,6 +142,7 @@ def matmul(
     partition: int | None,
     format: str | None,  # noqa: A002  as the option is called
     precision: str | None,
+    result: str | None,
     backend: "Backend",
 ) -> None:
     """Multiply two matrices, A.npy and B.npy: INT8, or of floats with --format or --precision."""
@@ -143,7 +150,9 @@ def matmul(
 
     if stats is not None and stats.resolve() == output.resolve():
         raise BadInputError(f"--stats must be another file than --output, not {stats}")
-    numbers = float_options(format, precision)
+    numbers = float_options(format, precision, result)
+    if output.suffix == ".npz" and result is None:
+        raise BadInputError(f"--output must be a .npy file without --result, not {output}")
     left, right = read_array(a), read_array(b)
     with working(f"{config.name}: multiplying"), Engine(config, backend=backend) as engine:
         try:
@@ -152,7 +161,7 @@ def matmul(
         except (ValueError, TypeError) as error:
             raise BadInputError(str(error)) from error
     with replacing(output) as file:
-        write_array(file, product)
+        write_product(file, product, result, codes=output.suffix == ".npz")
     if stats is not None:
         write_json(stats, cost.as_dict())
     if cost.error_bound is not None:
@@ -274,21 +283,46 @@ def write_array(path: Path, values: "NDArray[Any]") -> None:
         np.save(file, values)
 
 
-def float_options(format: str | None, precision: str | None) -> dict[str, Any]:  # noqa: A002
+def write_product(path: Path, product: "NDArray[Any] | Quantised", result: str | None, *, codes: bool) -> None:
+    """Write a product under exactly this name: its numbers, or the codes and the scales of its format."""
+    import numpy as np  # noqa: PLC0415
+
+    from .compile.floats import RESULTS  # noqa: PLC0415
+    from .numerics.quantise import Quantised  # noqa: PLC0415
+
+    if codes:
+        scaled = isinstance(product, Quantised)
+        arrays: dict[str, Any] = {"codes": product.codes, "scales": product.scales} if scaled else {"codes": product}
+        with path.open("wb") as file:
+            np.savez(file, **arrays, format=np.array(result))
+    elif isinstance(product, Quantised):
+        write_array(path, product.dequantise().astype(np.float32))
+    elif result is not None and product.dtype.kind == "u":
+        write_array(path, RESULTS[result].decode(product).astype(np.float32))
+    else:
+        write_array(path, product)
+
+
+def float_options(format: str | None, precision: str | None, result: str | None) -> dict[str, Any]:  # noqa: A002
     """Give the options of a product of floats; none for one of integers.
 
     Raises
     ------
     BadInputError
-        If both are given, or there is no such format or precision.
+        If both are given, or there is no such format or precision, or a result's format without them.
     """
-    from .compile.floats import parse_format  # noqa: PLC0415
+    from .compile.floats import BLOCK_RESULTS, RESULTS, parse_format  # noqa: PLC0415
     from .numerics.slices import PRECISIONS  # noqa: PLC0415
 
     if format is not None and precision is not None:
         raise BadInputError(f"--format {format} and --precision {precision} must not be given together")
+    if result is not None and format is None and precision is None:
+        raise BadInputError(f"--result {result} must be given with --format or --precision")
+    if result is not None and result not in {**RESULTS, **BLOCK_RESULTS}:
+        raise BadInputError(f"--result must be one of {', '.join({**RESULTS, **BLOCK_RESULTS})}, not {result!r}")
+    rounded = {} if result is None else {"result": result}
     if precision is not None and precision in map(str, PRECISIONS):
-        return {"precision": int(precision)}
+        return {"precision": int(precision), **rounded}
     name = format if format is not None else precision
     if name is None:
         return {}
@@ -297,7 +331,7 @@ def float_options(format: str | None, precision: str | None) -> dict[str, Any]: 
     except ValueError as error:
         of_precision = f"precision must be {', '.join(map(str, PRECISIONS))} or a format, and a " if precision else ""
         raise BadInputError(of_precision + str(error)) from error
-    return {"format": name}
+    return {"format": name, **rounded}
 
 
 def read_array(path: Path) -> "NDArray[Any]":

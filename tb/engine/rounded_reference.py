@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cleave.numerics.formats import E8M0, TARGETS, Kind
+from cleave.numerics.formats import E8M0, TARGETS, Format, Kind
 from cleave.numerics.rounding import Rounding
 from tb.numerics.references import DTYPE, GFLOAT, decode, rounded
 
@@ -62,31 +62,40 @@ def blocks(
 ) -> NDArray[np.uint8]:
     """Give the bytes of rows of accumulators in blocks: codes, the anchor, a scale for each block."""
     values, random = _values(accumulators, rows, columns, relu)
-    element = TARGETS[target]
-    made = []
-    for row, noise, record in zip(values, random, rows, strict=True):
-        codes, scales = [], []
-        for start in range(0, len(row), BLOCK):
-            block = row[start : start + BLOCK]
-            scale = _scale(np.abs(block), GFLOAT[element].max, scale_up)
-            scale = max(LEAST, min(scale, MOST, decode(E8M0, min(record["anchor"], 254)).item()))
-            scales.append(int(np.log2(scale)) + 127)
-            unit = 2.0 ** (2 - element.bits) if element.kind is Kind.INTEGER else 1.0
-            if np.isnan(block).any():
-                scales[-1], block = 255, np.zeros(len(block))
-            with np.errstate(over="ignore"):
-                elements = block / scale / unit
-            codes.append(rounded(element, elements, Rounding(mode), noise[start : start + BLOCK], saturate=True))
-        made.append(np.concatenate([*codes, [record["anchor"]], scales]).astype(np.uint8))
-    return np.array(made)
+    codes, scales = quantised(values, random, TARGETS[target], Rounding(mode), scale_up=scale_up, anchors=rows["anchor"])
+    return np.concatenate([codes, rows["anchor"][:, None], scales], 1)
 
 
-def _scale(magnitudes: NDArray[np.float64], largest: float, scale_up: int) -> float:
+def quantised(
+    values: NDArray[np.float64],
+    random: NDArray[np.int64],
+    element: Format,
+    mode: Rounding,
+    *,
+    scale_up: int,
+    anchors: NDArray[np.uint8] | None = None,
+    block: int = BLOCK,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Give the codes of values[row, column] in blocks along rows, and the blocks' scales, which their row's anchor limits."""
+    unit = 2.0 ** (2 - element.bits) if element.kind is Kind.INTEGER else 1.0
+    codes, scales = np.zeros(values.shape, np.uint8), np.zeros((len(values), -(-values.shape[1] // block)), np.uint8)
+    for row, number in np.ndindex(scales.shape):
+        columns = slice(number * block, (number + 1) * block)
+        numbers, anchor = values[row, columns], 254 if anchors is None else min(anchors[row], 254)
+        if np.isnan(numbers).any():
+            scales[row, number] = 255
+            continue
+        scale = min(_scale(np.abs(numbers).max(), GFLOAT[element].max, scale_up), MOST, decode(E8M0, anchor).item())
+        scales[row, number] = np.log2(max(scale, LEAST)) + 127
+        with np.errstate(over="ignore"):
+            elements = numbers / max(scale, LEAST) / unit
+        codes[row, columns] = rounded(element, elements, mode, random[row, columns], saturate=True)
+    return codes, scales
+
+
+def _scale(most: float, largest: float, scale_up: int) -> float:
     """Give the scale of a block: OCP's, or the least by which nothing saturates."""
-    most = np.nanmax(magnitudes, initial=0)
-    if not most:
-        return LEAST
-    scale = 2.0 ** (np.frexp(most)[1] - np.frexp(largest)[1])
+    scale = 2.0 ** (np.frexp(most)[1] - np.frexp(largest)[1]) if most else LEAST
     return scale * 2 if scale_up and most / scale > largest else scale
 
 

@@ -85,15 +85,19 @@ class Sums:
     exponents: NDArray[np.int64]
     poisoned: NDArray[np.bool_]
 
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The sums, exactly."""
+        floats = self.integers.astype(float)
+        assert np.array_equal(floats.astype(object), self.integers)
+        return np.where(self.poisoned, np.nan, np.ldexp(floats, self.exponents))
+
     def codes(
         self, target: Format, mode: Rounding = Rounding.NEAREST_EVEN, *, saturate: bool = False, relu: bool = False,
         random: NDArray[np.integer] | int = 0,
     ) -> NDArray[np.unsignedinteger]:
         """Round once, after gfloat."""
-        integers = np.maximum(self.integers, 0) if relu else self.integers
-        floats = integers.astype(float)
-        assert np.array_equal(floats.astype(object), integers)
-        values = np.where(self.poisoned, np.nan, np.ldexp(floats, self.exponents))
+        values = np.maximum(self.values, 0) if relu else self.values
         random = np.broadcast_to(np.asarray(random, np.int64), values.shape)
         return rounded(target, values, mode, random, saturate=saturate)
 

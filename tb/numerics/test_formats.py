@@ -61,6 +61,18 @@ def test_integers(target: Format) -> None:
     assert target.decoded_bits == bits
 
 
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_decode(target: Format, rng: np.random.Generator) -> None:
+    """Every code of up to 16 bits, and random ones of 32: values, infinities, NaNs and signs of zeros."""
+    word = f"u{target.storage_bytes}"
+    codes = np.arange(1 << target.bits).astype(word) if target.bits <= 16 else rng.integers(0, 2**32, 10000).astype(word)
+    codes = np.append(codes, codes[:4]).reshape(-1, 4)
+    with np.errstate(invalid="ignore"):  # numpy's, of signalling NaNs
+        found, wanted = target.decode(codes), decode(target, codes)
+    np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(np.signbit(found)[~np.isnan(wanted)], np.signbit(wanted)[~np.isnan(wanted)])
+
+
 def test_decoder() -> None:
     """Every code of every element, and whatever is above a short code."""
     dut = ElementDecoder()

@@ -1,12 +1,13 @@
 """Float matrices to operands that the engine takes, by the names that users give."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..config import EngineConfig
+from ..config import BLOCK, EngineConfig
 from ..numerics.formats import E8M0, FP16, FP32, OPERANDS, TARGETS, Format, Operand, parse_operands
 from ..numerics.quantise import ScaleRule, quantise
 from ..numerics.rounding import Rounding
@@ -14,10 +15,15 @@ from ..numerics.slices import PRECISIONS, error_bound, split
 from .scaled import ScaledGemm, from_quantised, from_slices
 from .tiling import dimensions
 
-__all__ = ["NUMPY_DTYPES", "RESULTS", "ROUNDINGS", "named", "parse_format", "prepare"]
+__all__ = [
+    "BLOCK_RESULTS", "NUMPY_DTYPES", "RESULTS", "ROUNDINGS", "SCALE_RULES", "block_result", "named", "parse_format", "prepare",
+]  # fmt: skip
 
 RESULTS = {target.name.lower(): target for target in TARGETS}
 """Formats of results by name."""
+
+BLOCK_RESULTS = {name: operand for name, operand in OPERANDS.items() if operand.block == BLOCK and operand.scale is E8M0}
+"""Formats of results in blocks by name."""
 
 ROUNDINGS = {mode.name.lower(): mode for mode in Rounding}
 """Rounding modes by name."""
@@ -54,6 +60,21 @@ def parse_format(text: object) -> tuple[Operand, Operand]:
     if not isinstance(text, str):
         raise TypeError(f"format must be a name, not {text!r}")
     return parse_operands(text, {name: operand for name, operand in OPERANDS.items() if operand.scale is E8M0})
+
+
+def block_result(operand: Operand, config: EngineConfig, n: int) -> Operand:
+    """Give the format that a result of `n` columns has in blocks: of an array with fewer columns than a block, smaller blocks.
+
+    Raises
+    ------
+    ValueError
+        If tiles of the array's columns would cut blocks.
+    """
+    columns = config.array.columns
+    if columns % BLOCK and columns > BLOCK and n > columns:
+        rule = f"columns of the array must be a multiple of {BLOCK}, or fewer, or at least N ({n}), for results in blocks"
+        raise ValueError(f"{rule}, not {columns}")
+    return replace(operand, block=min(BLOCK, columns))
 
 
 def prepare(

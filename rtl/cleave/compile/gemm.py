@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..config import EngineConfig
 from ..engine.isa import Destination, Output
 from ..numerics.formats import ELEMENTS, TARGETS
+from ..numerics.quantise import ScaleRule
 from ..numerics.requantise import RECORD_BYTES
 from .layout import Layout
 from .program import Program
@@ -119,7 +120,9 @@ class _Writer:
         if self.problem.pairs:
             self.shift += self.tiling.config.pair_shift - ELEMENTS[self.elements[1]].alignment
             self.elements = self.elements[0], 0
-        self.output = Output.ROUNDED if scaling is not None else Output.INT8 if self.problem.requantised else Output.INT32
+        self.output = Output.INT8 if self.problem.requantised else Output.INT32
+        if scaling is not None:
+            self.output = Output.BLOCKS if self.problem.in_blocks else Output.ROUNDED
         self.chunks = 0
         self.steps = 0
         self.tiles = 0
@@ -286,7 +289,7 @@ class _Writer:
                     accumulator=slot * tiling.tile_rows,
                     rows=tile.rows,
                     columns=min(self.array.columns, tile.columns - column),
-                    memory=layout.result + tile.row * layout.result_stride + (tile.column + column) * problem.result_bytes,
+                    memory=layout.result + tile.row * layout.result_stride + layout.result_column(tile.column + column),
                     stride=layout.result_stride,
                     relu=problem.relu,
                     parameters=self.parameter_word(index) if problem.has_parameters else 0,
@@ -350,7 +353,7 @@ class _Writer:
             return {}
         return {
             "row_parameters": self.row_parameter_word(tile), "target": TARGETS.index(scaling.target), "mode": scaling.mode.value,
-            "saturate": scaling.saturate,
+            "saturate": scaling.saturate, "scale_up": scaling.block_rule is ScaleRule.UP,
         }  # fmt: skip
 
     def row_products(self, passes: range) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import ACCUMULATOR_BYTES
+from ..numerics.drain import block_row_bytes
 from ..numerics.formats import INT4
 from ..numerics.requantise import RECORD_BYTES
 from .scaled import Scales
@@ -24,7 +25,8 @@ def align(offset: int, unit: int = ALIGNMENT) -> int:
 class Layout:
     """Byte offsets in the window, from `base` up, and the strides of what lies there.
 
-    The moving operand and the result are row by row, each row padded to whole bus beats. The stationary operand is
+    The moving operand and the result are row by row, each row padded to whole bus beats. In blocks, a row of the result is that of
+    each tile of `columns` behind the other, with anchors and scales between. The stationary operand is
     packed in the order in which it is loaded: blocks [column set][pass][tile of the set][row of the pass] of
     `columns` bytes, zero where the operand ends, so that rows of a tile beyond K multiply whatever stands in the
     moving banks by zero. Where pairs share a byte, its halves are the lanes' columns of the tile, lane 0's first. Parameters are
@@ -112,11 +114,19 @@ class Layout:
         tiling, blocks = self.tiling, self.tiling.problem.blocks
         return align(self.column_scales + (tiling.column_sets * tiling.total_passes * self.set_scale_bytes if blocks else 0))
 
+    def result_column(self, column: int) -> int:
+        """Bytes from the start of a row of the result to a column, the first of its tile if results are in blocks."""
+        problem, columns = self.tiling.problem, self.tiling.config.array.columns
+        if problem.in_blocks:
+            return column // columns * block_row_bytes(columns)
+        return column * problem.result_bytes
+
     @cached_property
     def result_stride(self) -> int:
         """Bytes from one row of the result to the next."""
-        problem = self.tiling.problem
-        return align(problem.n * problem.result_bytes, self.tiling.config.axi_bytes)
+        tiling = self.tiling
+        end = tiling.lane_tiles * tiling.config.array.columns if tiling.problem.in_blocks else tiling.problem.n
+        return align(self.result_column(end), tiling.config.axi_bytes)
 
     @cached_property
     def program(self) -> int:
@@ -190,11 +200,25 @@ class Layout:
         packed[..., :columns] = tiles
         return packed
 
+    def unpack_blocks(self, memory: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Read a result in blocks out of the window's bytes: codes[row, column], and scales[row, block]."""
+        problem, columns = self.tiling.problem, self.tiling.config.array.columns
+        rows = self._result_rows(memory)
+        codes, scales = [], []
+        for column in range(0, problem.n, columns):
+            tile, width = rows[:, self.result_column(column) :], min(columns, problem.n - column)
+            codes.append(tile[:, :width])
+            scales.append(tile[:, width + 1 : block_row_bytes(width)])
+        return np.concatenate(codes, 1), np.concatenate(scales, 1)
+
+    def _result_rows(self, memory: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        m = self.tiling.problem.m
+        return memory[self.result : self.result + m * self.result_stride].reshape(m, self.result_stride)
+
     def unpack_result(self, memory: NDArray[np.uint8]) -> NDArray:
         """Read the result out of the window's bytes: numbers, or codes of a format that they were rounded to."""
         problem = self.tiling.problem
-        rows = memory[self.result : self.result + problem.m * self.result_stride].reshape(problem.m, self.result_stride)
-        row = rows[:, : problem.n * problem.result_bytes].copy()  # the window changes with the next program
+        row = self._result_rows(memory)[:, : problem.n * problem.result_bytes].copy()  # the window changes with the next program
         if problem.scaling is not None:
             return row.view(f"<u{problem.result_bytes}")
         return row.view(np.int8) if problem.requantised else row.view(f"<i{ACCUMULATOR_BYTES}").astype(np.int32)

@@ -130,8 +130,8 @@ def _scales(anchors: NDArray[np.int64], codes: NDArray[np.integer], axis: int, f
 
 
 def _records(exponents: NDArray[np.int64], poisoned: NDArray[np.bool_], seed: tuple[int, int]) -> NDArray[np.void]:
-    """Give the drain's records of rows or columns; with `seed`, each has a stream of random numbers of its own."""
+    """Give the drain's records of rows or columns, with anchors that limit nothing; `seed` is that of their random numbers."""
     records = np.zeros(len(exponents), ROUND_RECORD)
-    records["exponent"], records["nan"] = exponents, poisoned
+    records["exponent"], records["nan"], records["anchor"] = exponents, poisoned, E8M0.largest_code
     records["random"] = np.random.PCG64(seed).random_raw(len(exponents)) & 0xFF
     return records

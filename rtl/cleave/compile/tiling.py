@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..config import ACCUMULATOR_BYTES, MAX_CONTRACTION, EngineConfig
 from ..engine.isa import INSTRUCTION_BYTES
 from ..numerics.formats import FP32, Format
+from ..numerics.quantise import ScaleRule
 from ..numerics.rounding import Rounding
 
 MAX_TILES = 4
@@ -66,6 +67,8 @@ class Scaling:
         Elements of each slab's piece of K that are no padding.
     target, mode, saturate
         What accumulators are rounded to, and how.
+    block_rule
+        How scales are found, for results in blocks.
     """
 
     elements: tuple[int, int]
@@ -75,6 +78,7 @@ class Scaling:
     target: Format = FP32
     mode: Rounding = Rounding.NEAREST_EVEN
     saturate: bool = False
+    block_rule: ScaleRule | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,11 @@ class Problem:
         if self.scaling is not None:
             return self.scaling.target.storage_bytes
         return 1 if self.requantised else ACCUMULATOR_BYTES
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether the result is in blocks."""
+        return self.scaling is not None and self.scaling.block_rule is not None
 
     @property
     def lanes(self) -> int:

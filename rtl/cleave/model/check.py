@@ -1,8 +1,9 @@
 """What makes an instruction illegal: the checks that the engine makes before it runs one."""
 
-from ..config import ACCUMULATOR_BYTES, BLOCK, EngineConfig
+from ..config import ACCUMULATOR_BYTES, EngineConfig
 from ..engine.isa import Destination, Error, Instruction, Opcode, Output, Unit
 from ..errors import EngineError
+from ..numerics.drain import block_row_bytes
 from ..numerics.formats import ELEMENTS, PAIRS, TARGETS
 from ..numerics.requantise import RECORD_BYTES
 
@@ -221,11 +222,6 @@ def row_bytes(instruction: Instruction) -> int:
     if instruction.output == Output.ROUNDED and instruction.target < len(TARGETS):
         return instruction.columns * TARGETS[instruction.target].storage_bytes
     return instruction.columns * (ACCUMULATOR_BYTES if instruction.output == Output.INT32 else 1)
-
-
-def block_row_bytes(columns: int) -> int:
-    """Give the bytes of a row of results in blocks: codes, an anchor, and the blocks' scales."""
-    return columns + 1 + cuts(columns, BLOCK)
 
 
 def _memory(instruction: Instruction, row_bytes: int, window: int) -> Rule:

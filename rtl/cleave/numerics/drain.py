@@ -22,10 +22,15 @@ from .formats import E8M0, Format, Operand
 from .quantise import ScaleRule
 from .rounding import Rounding, bit_length, round_to
 
-__all__ = ["ROUND_RECORD", "quantise_accumulators", "round_accumulators"]
+__all__ = ["ROUND_RECORD", "block_row_bytes", "quantise_accumulators", "round_accumulators"]
 
 ROUND_RECORD = np.dtype([("exponent", "<i2"), ("random", "u1"), ("anchor", "u1"), ("nan", "u1"), ("unused", "u1", 3)])
 """A row's or a column's parameters as the hardware reads them; a column's anchor does not count."""
+
+
+def block_row_bytes(columns: int) -> int:
+    """Give the bytes of a row of results in blocks: a code for each column, the anchor, a scale for each block."""
+    return columns + 1 + -(-columns // BLOCK)
 
 
 def round_accumulators(

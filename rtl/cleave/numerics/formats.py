@@ -143,6 +143,19 @@ class Format:
         table.flags.writeable = False
         return table
 
+    def decode(self, codes: NDArray[np.unsignedinteger]) -> NDArray[np.float64]:
+        """Give the values of codes, exactly."""
+        magnitudes = codes.astype(np.int64) & (1 << self.bits - 1) - 1
+        negative = codes.astype(np.int64) >> self.bits - 1 == 1
+        if self.kind is Kind.INTEGER:
+            return (magnitudes - np.where(negative, 1 << self.bits - 1, 0)).astype(np.float64)
+        fields, fractions = np.divmod(magnitudes, 1 << self.mantissa_bits)
+        significands = fractions + np.where(fields > 0, 1 << self.mantissa_bits, 0)
+        values = np.ldexp(significands.astype(np.float64), np.maximum(fields - 1, 0) + self.step_exponent)
+        values[magnitudes > self.largest_code] = np.nan
+        values[magnitudes == self.infinity_code] = np.inf
+        return np.where(negative, -values, values)
+
     def _significand(self, code: int) -> tuple[int, int]:
         """Give the integer and the power of two of a code that is not negative."""
         field, fraction = divmod(code, 1 << self.mantissa_bits)
