@@ -140,9 +140,10 @@ the same. Without a mode what only it needs is left out, as random numbers are w
 about 1 % of area from one netlist to the next that should be alike, and by more in delay. Delays are of cells between a block's own
 registers, or from inputs to outputs where it has none.
 
-The *rounder* is the lane without the exponents' sum. A *block quantiser* finds the scale of 32 values, which wait in registers,
-and rounds them to elements. *E4M3 scales at a seam* is what NVFP4 would need at each seam and column, besides the shifter: two
-significands of 4 bits times each other, and times a slab's sum of 21 bits, without registers.
+The *rounder* is the lane without the exponents' sum. A *block scaler* finds the scale of 32 values, which wait in registers with
+their random numbers; a drain has one beside its lanes, which are as many as the scaler's. *E4M3 scales at a seam* is what NVFP4
+would need at each seam and column, besides the shifter: two significands of 4 bits times each other, and times a slab's sum of 21
+bits, without registers.
 """
 PRECISION_TEXT = """\
 ## What four bits give

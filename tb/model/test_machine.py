@@ -191,9 +191,10 @@ def test_drain_to_moving_banks() -> None:
 def test_drain_blocks(anchor: int, scale_up: int, codes: list[int], scale: int) -> None:
     """1 to 6 in E2M1, under scales that the anchor limits: 5 is a tie, and 6 the largest."""
     built = machine()
-    built.accumulators[1, 2:4] = [[1, 2, -3, 4, 5, 6], [14, 0, 0, 0, 0, 0]]
+    built.accumulators[1, 0, 2:4] = [[1, 2, -3, 4, 5, 6], [14, 0, 0, 0, 0, 0]]
     built.parameters[:] = np.zeros((), RECORD)
-    built.row_parameters["exponent"], built.row_parameters["nan"], built.row_parameters["anchor"] = 0, [*[0] * 6, 2, 1], anchor
+    built.row_parameters["exponent"], built.row_parameters["nan"], built.row_parameters["anchor"] = 0, 0, anchor
+    built.row_parameters["nan"][6:8] = 2, 1
     fields = {"slab": 1, "columns": 6, "target": ELEMENTS.index(E2M1), "scale_up": scale_up, "stride": 10}
     run(built, drain(Output.BLOCKS, accumulator=2, row_parameters=2, memory=900, rows=1, **fields),
         drain(Output.BLOCKS, accumulator=2, rows=2, row_parameters=3, memory=910, **fields))  # fmt: skip

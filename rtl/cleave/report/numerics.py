@@ -1,22 +1,22 @@
 """Area and delay of what decodes, rounds and scales, with all rounding modes and formats and with fewer."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from amaranth.hdl import Cat, Value, signed
 from amaranth.lib import wiring
 
-from ..config import ACCUMULATOR_BITS, PRESETS, SCALED_ACCUMULATOR_BITS
+from ..config import ACCUMULATOR_BITS, BLOCK, PRESETS, SCALED_ACCUMULATOR_BITS
 from ..engine.rounding_lane import RoundingLane
 from ..gates.board import Board
 from ..gates.heap import BitHeap
 from ..gates.products import add_product
-from ..numerics.block_quantiser import BlockQuantiser
+from ..numerics.block_scaler import BlockScaler
 from ..numerics.decode import ElementDecoder
 from ..numerics.formats import BF16, E4M3, ELEMENTS, FP16, FP32
-from ..numerics.random_bits import RandomBits
 from ..numerics.rounder import MODES, Rounder
-from ..numerics.rounding import Rounding
+from ..numerics.rounding import RANDOM_BITS, Rounding
 from .blocks import Block, Drawn
 
 __all__ = ["NUMERICS", "SEAM_MULTIPLIER"]
@@ -72,9 +72,10 @@ def _seam_multiplier(products: str | None) -> wiring.Component:
 NUMERICS = [
     *_modes(),
     *_targets(),
-    Block("random bits", "one lane", RandomBits),
-    Block("block quantiser", "one lane", lambda: BlockQuantiser(SCALED_ACCUMULATOR_BITS)),
-    Block("block quantiser", "four lanes", lambda: BlockQuantiser(SCALED_ACCUMULATOR_BITS, 4)),
+    *(
+        Block("block scaler", f"{lanes} lanes", partial(BlockScaler, lanes, BLOCK // lanes, lanes * RANDOM_BITS))
+        for lanes in (2, 4, 16)
+    ),
     Block("element decoder", "", ElementDecoder),
     Block(SEAM_MULTIPLIER, "yosys' *", lambda: _seam_multiplier(None)),
     Block(SEAM_MULTIPLIER, "baugh_wooley, dadda", lambda: _seam_multiplier("baugh_wooley")),
