@@ -137,6 +137,11 @@ class ArrayConfig:
         return self.rows // self.load_rows
 
     @property
+    def head_latency(self) -> int:
+        """Cycles that stationary operands wait at the head of their column: one for two lanes, which are decoded there."""
+        return self.lanes - 1
+
+    @property
     def lanes(self) -> int:
         """Stationary operands that share a place and are multiplied by the same moving operand, each for its own result."""
         return OPERAND_BITS // self.stationary_bits
@@ -299,7 +304,7 @@ class EngineConfig:
     @property
     def distance_delay(self) -> int:
         """Cycles that a tile's distances wait for, lest they overtake at the seam the swap of the tile before."""
-        return max(0, self.array.seam_latency - self.array.load_cycles - 1) if self.block_scales else 0
+        return max(0, self.array.seam_latency + self.array.head_latency - self.array.load_cycles - 1) if self.block_scales else 0
 
     @property
     def shift_bits(self) -> int:

@@ -61,8 +61,8 @@ async def every_cut(dut: HierarchyObject, rows: int, pairs: int) -> None:
     """Partitions that run at once do not disturb each other, and fused ones add up to the whole contraction."""
     rng = await begin(dut)
     period = max(rows, ARRAY.load_cycles, 3)
-    starts = [ARRAY.load_cycles + p * period for p in range(PASSES)]
-    loads = [0, *starts[:-1]]
+    starts = [ARRAY.load_cycles + ARRAY.head_latency + p * period for p in range(PASSES)]
+    loads = [0, *(start - ARRAY.head_latency for start in starts[:-1])]
     exact = {"shift": CONFIG.accumulator_bits - ARRAY.product_bits + (4 if pairs else 0)} if CONFIG.block_scales else {}
     kinds, paired = ({"pairs": pairs}, {"paired": int(pairs > 0)}) if ARRAY.lanes > 1 else ({}, {})
     for cut in cuts(ARRAY.slabs):

@@ -12,6 +12,9 @@ from tb.array.lanes import lanes_of
 
 PASSES = 60
 
+AHEAD = ARRAY.load_cycles + ARRAY.head_latency - ARRAY.cells + 2
+"""Least cycles between a tile's load and the start that swaps it in."""
+
 
 async def fill(
     dut: HierarchyObject, moving: NDArray[np.int8], of_row: NDArray[np.uint8], tiles: NDArray[np.int8], of_column: NDArray[np.uint8]
@@ -94,10 +97,10 @@ async def passes(dut: HierarchyObject) -> None:
                     accumulators[lane, base + m] = start + m
             if last:
                 signals[start + m + latency + ARRAY.columns - 1] = number % 4 if m == rows - 1 else 0
-        before, loaded = start, load + ARRAY.load_cycles + scaled * (2 if pairs else 1)
+        before, loaded = start - ARRAY.head_latency, load + ARRAY.load_cycles + scaled * (2 if pairs else 1)
         load = max(before, loaded)
-        start = max(start + rows, load + ARRAY.load_cycles - ARRAY.cells + 2)
-        load = int(rng.integers(load, start - (ARRAY.load_cycles - ARRAY.cells + 2) + 1))
+        start = max(start + rows, load + AHEAD)
+        load = int(rng.integers(load, start - AHEAD + 1))
 
     written: dict[tuple[int, int], int] = {}  # the accumulators, by the cycle of the row that was written, and column
     north_before = [0] * ARRAY.lanes * ARRAY.columns

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import OPERAND_BITS, ArrayConfig, bits_for
-from ..hdl import share
+from ..hdl import delay, share
 from ..numerics.decode import PairDecoder
 from ..numerics.formats import PAIRS
 from .cells import make_cell
@@ -31,7 +31,7 @@ class Column(wiring.Component):
     swap : In(1)
         In cycle t - 1: the moving row of cycle t is the first to meet the waiting stationary operands.
     write : In(1), index : In(log2(load_cycles)), stationary : In(8 * load_rows)
-        Stationary rows [index * load_rows, (index + 1) * load_rows) are written.
+        Stationary rows [index * load_rows, (index + 1) * load_rows) are written, `head_latency` cycles later.
     pairs : In(2)
         With two lanes: what each byte of `stationary` is, as `PairDecoder` has it.
     product : Out(signed(sum_bits)).array(lanes)
@@ -61,8 +61,12 @@ class Column(wiring.Component):
         swap = self.swap
         south = [0] * config.lanes
         cells = [share(platform, make_cell(config)) for _ in range(config.cells)]
+        write, index, operands = (
+            delay(m, name, value, config.head_latency)
+            for name, value in [("write", self.write), ("index", self.index), ("operands", self._operands(m))]
+        )
         packed = Signal(len(cells[0].stationary))
-        m.d.comb += packed.eq(cells[0].pack(self._operands(m)))
+        m.d.comb += packed.eq(cells[0].pack(operands))
         for row, cell in enumerate(cells):
             m.submodules[f"cell_{row}"] = cell
             m.d.comb += [
@@ -73,7 +77,7 @@ class Column(wiring.Component):
                 cell.swap.eq(swap),
             ]
             m.d.comb += [
-                cell.write[group].eq(self.write & (self.index == row * groups + group)) for group in range(groups)
+                cell.write[group].eq(write & (index == row * groups + group)) for group in range(groups)
             ]
             swap_south = Signal(name=f"swap_{row + 1}")
             m.d.sync += swap_south.eq(swap)

@@ -12,7 +12,7 @@ Columns of two lanes have two seams, for the two results of a paired row, and a 
 A `load` token arrives in cycle Y and writes the stationary tile's words i = 0, 1, ...:
 
     Y + i + c                   word i is read for column c (memories of `stationary_columns` columns, skewed inside by registers)
-    Y + i + c + 1               column c's waiting operands are written
+    Y + i + c + 1               column c's waiting operands are written         (+ head_latency)
 
 Both hold for the next slab of the partition one cycle later, because the tokens reach it one cycle later.
 """
@@ -41,8 +41,9 @@ class Slab(wiring.Component):
     """One slab: `rows` x `columns` MACs, their moving, stationary and accumulator banks, and the seam to the south.
 
     A pass of M rows takes M cycles and may follow the last one at once; a tile takes `load_cycles` cycles. The sequencer
-    keeps the rules: a start comes `load_cycles - cells + 2` or more cycles after its load, a load in or after the cycle
-    of the start that swapped the tile before it, and no start while rows of another one stream (assertions say so).
+    keeps the rules: a start comes `load_cycles + head_latency - cells + 2` or more cycles after its load, a load `head_latency`
+    cycles or less before the start that swaps the tile before it, and no start while rows of another one stream (assertions
+    say so).
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ So all bookkeeping is done in *decision time*: what a slab at `offset` must do i
 A slab's counters say how many cycles from now a leader there could act; at offset o it may act o cycles earlier. That is
 why partitions can change from one instruction to the next without a pause or a rule of their own.
 
-A pass is a load (decided in cycle u, at the slab in u + 1) and a start (decided in t, at the slab in t + 2):
+A pass is a load (decided in cycle u, at the slab in u + 1) and a start (decided in t, at the slab in t + 2 + head_latency):
 
     t >= u + load_cycles - cells + 1    the swap does not overtake the write of the tile
     u' >= t + 1, u' >= u + tile_words   the next tile is written behind the swap, one tile at a time
@@ -19,10 +19,11 @@ with tile_words = load_cycles, and in a scaled pass one more for each lane that 
 max(rows, tile_words) cycles.
 """
 
-from amaranth.hdl import Const, Elaboratable, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..array.skew import ripple
 from ..array.tokens import ROW_MACS_BITS, load_layout, start_layout, token
 from ..config import MEMORY_LATENCY, EngineConfig, bits_for
 from ..numerics.formats import PAIRS
@@ -253,8 +254,6 @@ class Sequencer(wiring.Component):
             start.p.below.eq(head.below),
             start.p.signal.eq(Mux(last, head.signal, 0)),
             start.p.row_macs.eq(Mux(last, head.last_row_macs, head.row_macs)),
-            self.start.valid.eq(start.valid),
-            self.start.p.eq(start.p),
         ]
         if config.block_scales:
             m.d.sync += [
@@ -264,7 +263,8 @@ class Sequencer(wiring.Component):
             ]
         if array.lanes > 1:
             m.d.sync += [self.load.p.pairs.eq(head.pairs), start.p.paired.eq(paired)]
-        m.d.comb += self.busy.eq(start.valid | self.start.valid)
+        starts = ripple(m, "start", Cat(start.valid, start.p), 2 + array.head_latency)
+        m.d.comb += [Cat(self.start.valid, self.start.p).eq(starts[-1]), self.busy.eq(Cat(line[0] for line in starts).any())]
 
         # Why nothing streams, for the counters.
         with m.If(~self.command.valid):

@@ -1,6 +1,6 @@
 """Element codes to integers, on their way into the operand banks."""
 
-from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -34,8 +34,8 @@ class ElementDecoder(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         widest = max((element for element in ELEMENTS if element.kind is Kind.FLOAT), key=lambda element: element.bits)
-        wide, decoded = Signal(widest.bits), Signal(widest.decoded_bits)
-        m.d.comb += decoded.eq(_float(widest, wide))
+        wide, decoded = Signal(widest.bits), Signal(signed(widest.decoded_bits))
+        _look_up(m, widest, wide, decoded)
         with m.Switch(self.element):
             for number, element in enumerate(ELEMENTS):
                 with m.Case(number):
@@ -91,15 +91,13 @@ class PairDecoder(wiring.Component):
                 m.d.comb += lane.eq(nibble)
             if self.bits == E2M1.bits:  # proofs of narrower lanes have no such format
                 with m.If(self.element == PAIRS.index(E2M1)):
-                    m.d.comb += lane.eq(_float(E2M1, nibble).as_signed())
+                    _look_up(m, E2M1, nibble, lane)
         return m
 
 
-def _float(element: Format, code: Value) -> Value:
-    """Decode sign, exponent and mantissa: an exponent above 0 adds the leading one, and above 1 shifts it."""
-    p = element.mantissa_bits
-    mantissa, exponent, sign = code[:p], code[p:-1], code[-1]
-    magnitude: Value = Cat(mantissa, exponent.any())
-    for field in range(2, 1 << element.exponent_bits):
-        magnitude = Mux(exponent == field, Cat(Const(0, field - 1), mantissa, Const(1, 1)), magnitude)
-    return Mux(sign, -magnitude, magnitude)
+def _look_up(m: Module, element: Format, code: Value, decoded: Signal) -> None:
+    """Decode by a table: in an FPGA a carry chain, which a negation would become, is slower than its look-up tables."""
+    with m.Switch(code):
+        for number, integer in enumerate(element.integers):
+            with m.Case(number):
+                m.d.comb += decoded.eq(int(integer))
