@@ -131,8 +131,8 @@ def proven(bits: int, lanes: int, dot: int, stages: int, folder: Path) -> bool:
     facts = " ".join(["-prove agree 1", *(f"-prove factor_{i} gate.multiplier_{i}.b" for i in range(dot))])
     sat = f"sat -timeout 300 -verify -set-init-zero {facts} -tempinduct"
     script = [
-        "read_verilog multiplier.v", "read_rtlil pair.il", "hierarchy -top pair", "proc -norom", "flatten", "delete t:$check t:$print",
-        "opt -full", f"{sat} -tempinduct-baseonly -maxsteps {steps} pair",
+        "read_verilog multiplier.v", "read_rtlil pair.il", "hierarchy -top pair", "proc -norom", "flatten",
+        "delete t:$check t:$print", "opt -full", f"{sat} -tempinduct-baseonly -maxsteps {steps} pair",
         f"{sat} -tempinduct-inductonly -tempinduct-skip {steps} -maxsteps {steps + 1} pair",
     ]  # fmt: skip
     (folder / "pair.ys").write_text("\n".join([*script, ""]))
