@@ -30,6 +30,7 @@ SCALED_SEAM = "tb/array/test_array.py::test_seam[scaled]"
 SCALED_SLAB = "tb/array/test_array.py::test_slab[scaled]"
 SLAB = "tb/array/test_array.py::test_slab[wide_load]"
 LANES_SLAB = "tb/array/test_array.py::test_slab[lanes]"
+LANES_SHORT = "tb/array/test_array.py::test_slab[lanes_short]"
 LANES = "tb/engine/test_partitions.py -k lanes_plain"
 TIMED_LANES = "tb/array/test_throughput.py -k lanes"
 PAIR_DECODER = "tb/numerics/test_formats.py -k pair_decoder"
@@ -81,8 +82,8 @@ MUTATIONS = [
              "addend.eq(~self.from_north[lane])",
              "addend.eq(self.from_north[lane])"),
     Mutation("array/column.py", "stationary rows written into the wrong cells", SLAB,
-             "self.index == row * groups + group",
-             "self.index == row + group * config.cells"),
+             "index == row * groups + group",
+             "index == row + group * config.cells"),
     Mutation("array/column.py", "all cell rows swap in the same cycle", ARRAY,
              "m.d.sync += swap_south.eq(swap)",
              "m.d.comb += swap_south.eq(swap)"),
@@ -125,6 +126,15 @@ MUTATIONS = [
     Mutation("array/join.py", "sums of pairs stand 4 bits too low", LANES_SLAB,
              "Cat(Const(0, self.config.pair_shift), lane)",
              "Cat(Const(0, 0), lane)"),
+    Mutation("array/column.py", "decoded operands are written a cycle late, into the next row", LANES_SLAB,
+             "delay(m, name, value, config.head_latency)",
+             'delay(m, name, value, config.head_latency * (name != "index"))'),
+    Mutation("config.py", "distances of pairs do not wait as their operands do", LANES_SHORT,
+             "self.array.seam_latency + self.array.head_latency - self.array.load_cycles - 1",
+             "self.array.seam_latency - self.array.load_cycles - 1"),
+    Mutation("engine/sequencer.py", "passes of pairs start before their operands are decoded", LANES,
+             "2 + array.head_latency)",
+             "2)"),
     Mutation("array/column.py", "lanes swapped", LANES_SLAB,
              "operands += decoder.lanes",
              "operands += reversed(decoder.lanes)"),
@@ -277,7 +287,7 @@ MUTATIONS = [
              "go = leads & ~self.waits.any() & ~self.abort",
              "go = leads & ~self.waits[0] & ~self.abort"),
     Mutation("engine/sequencer.py", "a start that is on its way is not seen", SEQUENCER,
-             "self.busy.eq(start.valid | self.start.valid)",
+             "self.busy.eq(Cat(line[0] for line in starts).any())",
              "self.busy.eq(self.start.valid)"),
     # Dispatcher, tokens, supervisor, registers, counters, top level.
     Mutation("engine/dispatch.py", "a partition may leave the array by one slab", DISPATCH,

@@ -65,7 +65,7 @@ async def passes(dut: HierarchyObject) -> None:
     signals: dict[int, int] = {}  # what `signal` shows in the cycles in which a row's last column is written
     latency = 2 + ARRAY.cells + ARRAY.multiply_stages + ARRAY.lanes - 1
     for number in range(PASSES):
-        rows = int(rng.integers(1, 2 * ARRAY.load_cycles))
+        rows = int(rng.integers(1, 2 * CONFIG.tile_words))
         scaled = int(CONFIG.block_scales and rng.random() < 0.7)
         pairs = int(rng.integers(3)) if ARRAY.lanes > 1 else 0
         shift = int(rng.integers(4, 40)) if CONFIG.block_scales else 0
@@ -100,7 +100,7 @@ async def passes(dut: HierarchyObject) -> None:
         before, loaded = start - ARRAY.head_latency, load + ARRAY.load_cycles + scaled * (2 if pairs else 1)
         load = max(before, loaded)
         start = max(start + rows, load + AHEAD)
-        load = int(rng.integers(load, start - AHEAD + 1))
+        load = load if rng.integers(2) else int(rng.integers(load, start - AHEAD + 1))
 
     written: dict[tuple[int, int], int] = {}  # the accumulators, by the cycle of the row that was written, and column
     north_before = [0] * ARRAY.lanes * ARRAY.columns
