@@ -39,6 +39,7 @@ MODELS = {"MULT18X18D": Path(__file__).parent / "fpga" / "mult18x18d.v"}
 _MODULE = re.compile(r"^module \\(\S+)$", re.MULTILINE)
 _CELL = re.compile(r"^  cell \\(\S+) \\(\S+)$", re.MULTILINE)
 _MEMORY = re.compile(r"^  memory width (\d+) size (\d+) \\(\S+)$", re.MULTILINE)
+_CONSTANT = re.compile(r"^  always @\*\n    (\S.* = \d+'h[0-9a-f]+ *;)$", re.MULTILINE)
 _ZERO_CONTENTS = re.compile(r"^  cell \$meminit_v2 (?:(?!^  end$).)*?connect \\DATA \d+'0+$.*?^  end$\n", re.MULTILINE | re.DOTALL)
 
 
@@ -84,7 +85,9 @@ class Design:
             "write_verilog",
         ]
         # Yosys always warns that some processes may not be written as they were meant; Amaranth emits none of those.
-        return find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], "\n".join(script), ignore_warnings=True)
+        text = find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], "\n".join(script), ignore_warnings=True)
+        # What waits for a change of nothing never runs in a simulator: bits that are constant beside others that are not.
+        return _CONSTANT.sub(r"  initial \1\n\g<0>", text)
 
 
 def convert(component: wiring.Component, name: str, *, shared: bool = True) -> Design:
