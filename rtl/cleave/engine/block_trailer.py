@@ -36,11 +36,12 @@ class BlockTrailer(wiring.Component):
         m = Module()
         given, beat_bytes = self.i.p.place, ACCUMULATOR_BYTES * self.config.drain_lanes
         blocks = row_blocks(self.config)
-        adds = Signal()
+        adds, ends = Signal(), Signal()
         left = Signal(range(blocks + 2), init=1)  # bytes to be added: the anchor and the scales that have come
         offset = Signal.like(given.offset)
         anchor = Signal(E8M0.bits, reset_less=True)
         scales = Signal(E8M0.bits * blocks, reset_less=True)
+        m.d.comb += ends.eq(left <= beat_bytes)
         with m.If(~adds):
             m.d.comb += [
                 self.o.valid.eq(self.i.valid),
@@ -62,14 +63,14 @@ class BlockTrailer(wiring.Component):
                 self.o.p.data.eq(Cat(anchor, scales)),
                 self.o.p.place.output.eq(Output.BLOCKS),
                 self.o.p.place.offset.eq(offset),
-                self.o.p.place.last.eq(left <= beat_bytes),
-                self.o.p.place.count.eq(Mux(self.o.p.place.last, left, beat_bytes)),
+                self.o.p.place.last.eq(ends),
+                self.o.p.place.count.eq(Mux(ends, left, beat_bytes)),
             ]
             with m.If(self.o.ready):
                 m.d.sync += [
                     Cat(anchor, scales).eq(Cat(anchor, scales) >> 8 * beat_bytes),
                     offset.eq(offset + beat_bytes),
-                    left.eq(Mux(self.o.p.place.last, 1, left - beat_bytes)),
-                    adds.eq(~self.o.p.place.last),
+                    left.eq(Mux(ends, 1, left - beat_bytes)),
+                    adds.eq(~ends),
                 ]
         return m

@@ -113,7 +113,7 @@ class BlockScaler(wiring.Component):
             number = data.View(NORMALISED, Cat(held, Const(0, 1)))
             m.d.comb += [
                 value.eq(number),
-                value.poisoned.eq(self.o.scale == E8M0.nan_code),
+                value.poisoned.eq(scale.scale == E8M0.nan_code),
                 value.exponent.eq(Mux(number.significand[-1], number.exponent - scale.offset, number.exponent)),
             ]
         return m
