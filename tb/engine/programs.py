@@ -1,5 +1,6 @@
 """Programs for the whole engine, instruction by instruction, and the random ones that its tests run."""
 
+from itertools import product
 from random import Random
 from typing import NamedTuple
 
@@ -8,6 +9,9 @@ from numpy.typing import NDArray
 
 from cleave.config import EngineConfig
 from cleave.engine.isa import Destination, Opcode, Output, Unit, encode, slab_bit
+from cleave.numerics.drain import block_row_bytes
+from cleave.numerics.formats import ELEMENTS, TARGETS
+from tb.engine.rounded_reference import random_records
 
 PROGRAM = 2**18
 """Byte offset of the program in the window."""
@@ -18,6 +22,13 @@ MEMORY = 2**19
 
 MOVING_SCALES, STATIONARY_SCALES = 2**18 + 2**16, 2**18 + 2**17
 """Where in the window `banks` finds scales."""
+
+
+RECORDS, ROW_RECORDS = 2**18 + 3 * 2**16, 2**18 + 3 * 2**16 + 2**15
+"""Where in the window `records` finds the drain's parameters."""
+
+DRAINED = 2**17
+"""Where in the window `random_drains` puts results."""
 
 
 class Instruction(NamedTuple):
@@ -86,7 +97,7 @@ def banks(config: EngineConfig) -> list[Instruction]:
 
 
 def fill(config: EngineConfig, memory: NDArray[np.uint8], seed: int) -> None:
-    """Fill the window with random bytes, and with the scales that `banks` loads: mostly a few steps below their anchors."""
+    """Fill the window with random bytes, scales for `banks`, mostly a few steps below their anchors, and what `records` loads."""
     random = np.random.default_rng(seed)
     memory[:] = random.integers(0, 256, len(memory), np.uint8)
     array, line = config.array, 1 + config.array.slabs
@@ -97,6 +108,19 @@ def fill(config: EngineConfig, memory: NDArray[np.uint8], seed: int) -> None:
         below = np.where(random.random(shape) < 0.05, random.integers(0, 200, shape), random.integers(0, 9, shape))
         scales[:, 1:] = scales[:, :1] - below[:, 1:]
         memory[start : start + scales.size] = scales.reshape(-1)
+    for start in (RECORDS, ROW_RECORDS):
+        words = random_records(random, (config.parameter_depth, config.drain_lanes)).view(np.uint8).reshape(-1)
+        memory[start : start + len(words)] = words
+
+
+def records(config: EngineConfig) -> list[Instruction]:
+    """Fill the drain's parameter memories."""
+    width = 8 * config.drain_lanes
+    places = {Destination.PARAMETERS: RECORDS} | ({Destination.ROW_PARAMETERS: ROW_RECORDS} if config.block_scales else {})
+    return [
+        load(destination, slabs=0, rows=config.parameter_depth, row_bytes=width, memory=memory, stride=width)
+        for destination, memory in places.items()
+    ]
 
 
 def results(config: EngineConfig) -> list[Instruction]:
@@ -136,4 +160,29 @@ def random_matmuls(config: EngineConfig, rng: Random, count: int) -> list[Instru
             signal=0 if ends < 0 else 1 << Unit.DRAIN,
             row_macs=rng.randrange(2**20), last_row_macs=rng.randrange(2**20),
         ))  # fmt: skip
+    return program
+
+
+def random_drains(config: EngineConfig, rng: Random, count: int) -> list[Instruction]:
+    """Draw DRAINs to memory from every slab, `count` each, when each slab has given a token."""
+    array, depth = config.array, config.parameter_depth
+    outputs = [Output.INT32, Output.INT8, *([Output.ROUNDED, *[Output.BLOCKS] * 3] if config.block_scales else [])]
+    program, memory = [], DRAINED
+    for s, number in product(range(array.slabs), range(count)):
+        output, rows = rng.choice(outputs), rng.choice([1, 2, config.accumulator_depth])
+        columns = rng.choice([array.columns, rng.randint(1, array.columns)])
+        fields = {"slab": s, "lane": rng.randrange(array.lanes), "rows": rows, "columns": columns}
+        fields |= {"accumulator": rng.randrange(config.accumulator_depth - rows + 1), "wait": 0 if number else slab_bit(s)}
+        if output != Output.INT32:
+            fields |= {"relu": rng.randrange(2), "parameters": rng.randrange(depth - -(-columns // config.drain_lanes) + 1)}
+        size = columns * (4 if output == Output.INT32 else 1)
+        if output in (Output.ROUNDED, Output.BLOCKS):
+            target = rng.randrange(len(ELEMENTS if output == Output.BLOCKS else TARGETS))
+            size = block_row_bytes(columns) if output == Output.BLOCKS else columns * TARGETS[target].storage_bytes
+            fields |= {"target": target, "mode": rng.randrange(4)}
+            fields |= {"scale_up" if output == Output.BLOCKS else "saturate": rng.randrange(2)}
+            fields |= {"row_parameters": rng.randrange(depth - -(-rows // config.drain_lanes) + 1)}
+        stride = size + rng.choice([0, 1, 7])
+        program.append(drain(output, memory=memory, stride=stride, **fields))
+        memory += rows * stride + rng.randrange(2)
     return program
