@@ -24,6 +24,10 @@ CONFIGS = {
     for name, array in ARRAYS.items()
 }
 CONFIGS |= {f"scaled_{name}": replace(CONFIGS[name], block_scales=True) for name in ("textbook", "one_slab")}
+CONFIGS |= {
+    f"lanes_{name}": replace(CONFIGS[name], array=replace(CONFIGS[name].array, stationary_bits=4))
+    for name in ("long_tiles", "scaled_one_slab")
+}
 
 
 @dataclass
@@ -66,43 +70,47 @@ class SlabState:
 def schedule(config: EngineConfig, program: list[Matmul]) -> list[Event]:
     """Give the earliest tokens that the contract allows, pass by pass."""
     array = config.array
+    ahead = 2 + array.lanes - 1  # cycles from a start's decision to the slab
     slabs = [SlabState() for _ in range(array.slabs)]
     events = []
     for matmul in program:
         fields, rows = matmul.fields, matmul.fields["rows"]
         members = [(offset, slabs[matmul.first + offset]) for offset in range(matmul.count)]
         for number in range(fields["passes"]):
-            # Decided in cycle u, the load reaches the slab at `offset` in u + 1 + offset; a start in t + 2 + offset.
+            # Decided in cycle u, the load reaches the slab at `offset` in u + 1 + offset; a start in t + ahead + offset.
             u = max(matmul.arrives, matmul.tokens, *(max(s.head, s.load - 1 - o) for o, s in members))
             t = u + max(1, array.load_cycles - array.cells + 1)
-            t = max(t, *(s.start - 2 - o for o, s in members))
+            t = max(t, *(s.start - ahead - o for o, s in members))
             accumulator = fields["accumulator"] + number * fields["accumulator_step"]
             last_slab = members[-1][1]
             if fields["accumulate_rest" if number else "accumulate_first"]:
                 # A sum can be read 3 cycles after its row; rows of both passes follow each other cycle by cycle.
-                ahead = last_slab.tail - accumulator
-                if 0 <= ahead < 2:
-                    t = max(t, last_slab.last_row + 3 - ahead - (2 + matmul.count - 1))
+                distance = last_slab.tail - accumulator
+                if 0 <= distance < 2:
+                    t = max(t, last_slab.last_row + 3 - distance - (ahead + matmul.count - 1))
             last = number == fields["passes"] - 1
             moving = fields["moving"] + number * fields["moving_step"]
             stationary = fields["stationary"] + number * fields["stationary_step"]
             below = matmul.count - 1
             scales = {name: fields[name] for name in ("scaled", "shift")} if config.block_scales else {}
-            scaled = scales.get("scaled", 0)
+            pairs = fields.get("pairs", 0)
+            scale_words = scales.get("scaled", 0) * (2 if pairs else 1)
+            kinds, paired = ({"pairs": pairs}, {"paired": int(pairs > 0)}) if array.lanes > 1 else ({}, {})
             events += [
                 Event(u + 1, matmul.first, "load", {
-                    "address": stationary, "below": below, **({"scaled": scaled} if scales else {}),
+                    "address": stationary, "below": below, **kinds, **({"scaled": scales["scaled"]} if scales else {}),
                 }),
-                Event(t + 2, matmul.first, "start", {
+                Event(t + ahead, matmul.first, "start", {
                     "rows": rows, "moving": moving, "accumulator": accumulator, "fused": 0, "below": below,
                     "accumulate": fields["accumulate_rest" if number else "accumulate_first"],
                     "signal": fields["signal"] if last else 0,
-                    "row_macs": fields["last_row_macs" if last else "row_macs"], **scales,
+                    "row_macs": fields["last_row_macs" if last else "row_macs"], **paired, **scales,
                 }),
             ]  # fmt: skip
             for offset, slab in members:
-                slab.load = max(u + 1 + offset + array.load_cycles + scaled, t + 2 + offset)
-                slab.start = t + 2 + offset + rows
+                # A tile's words wait at the columns' heads as long as its start does, so that loads do not wait for that.
+                slab.load = max(u + 1 + offset + array.load_cycles + scale_words, t + 2 + offset)
+                slab.start = t + ahead + offset + rows
                 slab.last_row, slab.tail = slab.start - 1, accumulator + rows - 1
         for _, slab in members:
             slab.head = t + 1
@@ -128,6 +136,8 @@ def random_program(config: EngineConfig, rng: Random, length: int, *, wait: bool
         }  # fmt: skip
         if config.block_scales:
             fields |= {"scaled": rng.randrange(2), "shift": rng.randrange(1 << config.shift_bits)}
+        if config.array.lanes > 1:
+            fields |= {"pairs": rng.randrange(3)}
         arrives += rng.choice([0, 0, 0, 0, 1, 5, 40]) if wait else 0
         tokens = arrives + rng.choice([0, 0, 3, 20, 60]) if wait else 0
         program.append(Matmul(first, rng.randint(1, slabs - first), fields, arrives, tokens, wait=rng.randint(1, 3)))
@@ -211,7 +221,7 @@ def test_every_token_in_its_cycle(name: str, wait: bool, seed: int) -> None:
         assert got == want
     assert len(stack.events) == len(expected)
     assert not stack.failures
-    under_way = {event.cycle - early for event in expected if event.kind == "start" for early in (0, 1)}
+    under_way = {event.cycle - early for event in expected if event.kind == "start" for early in range(1 + config.array.lanes)}
     assert [cycle for cycle, busy in enumerate(stack.busy) if busy] == sorted(under_way)
 
 
