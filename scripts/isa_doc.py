@@ -271,6 +271,7 @@ of 4 bits, and a column gives two sums, one for each half of its bytes, in the s
 An element is INT4, or twice an E2M1; with `block_scales` either is multiplied by 16 besides. Each lane has accumulators of its own,
 at the same addresses, and a scaled tile a word of distances for each lane, lane 0's first: a pass takes
 max(M, rows / load_rows + 2) cycles. A pass without `pairs` uses lane 0's accumulators only. LOAD writes pairs as it writes INT8.
+In other arrays `pairs`, and `lane` of a DRAIN, must be 0.
 
 {fields(Opcode.MATMUL)}
 
@@ -302,7 +303,8 @@ Outputs in blocks are the same values as elements under shared scales:
 A block is {BLOCK} columns, from column 0 of the instruction on; the last one of a row is shorter where `columns` says so. A row in
 memory is `columns` codes, one byte each, then the row's anchor, then a scale for each block, E8M0 codes: what LOAD takes as moving
 elements and, with the same stride, as moving scales. So no scale is above the anchor, which the row's record gives; values that are
-too large for their scale saturate, and an anchor of 254 limits nothing. A block with a NaN has the scale NaN and codes of 0.
+too large for their scale saturate, and anchors of 254 and 255 limit nothing. A block with a NaN has the scale NaN, whatever the
+anchor, and codes of 0. The rules of scales are in [numerics.md](numerics.md#results-in-blocks).
 
 | target | format |
 |---|---|
