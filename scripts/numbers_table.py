@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RECORDED = ROOT / "docs/numbers.json"
@@ -22,6 +23,20 @@ Row = tuple[str, ...]
 def table(head: Row, rows: list[Row]) -> str:
     """Write a Markdown table."""
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ("---",) * len(head), *rows]) + "\n"
+
+
+def measured_before(file: Path, what: str) -> dict[str, Any]:
+    """Read a report, of which only a part is to be measured anew.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file} must have the other {what}: {error}") from error
 
 
 def markers(name: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from numbers_table import Row, record
+from numbers_table import Row, measured_before, record
 from rich.console import Console
 
 from cleave.numerics.formats import OPERANDS
@@ -79,10 +79,7 @@ def completed(reports: Mapping[str, Mapping[str, Any]], file: Path) -> dict[str,
     ValueError
         If it does not have them.
     """
-    try:
-        earlier = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file} must have the other sections: {error}") from error
+    earlier = measured_before(file, "sections")
     for name, report in reports.items():
         same = {key: value for key, value in report.items() if key not in SECTIONS}
         if name not in earlier or any(earlier[name].get(key) != value for key, value in same.items()):

@@ -20,7 +20,7 @@ from typing import Any
 from amaranth.hdl import Elaboratable, Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from numbers_table import Row, record
+from numbers_table import Row, measured_before, record
 from rich.console import Console
 from rich.progress import Progress
 
@@ -225,10 +225,7 @@ def earlier(file: Path, tools: dict[str, Any]) -> dict[str, Any]:
     ValueError
         If it does not have all of them.
     """
-    try:
-        report = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file} must have the other arrays: {error}") from error
+    report = measured_before(file, "arrays")
     if report["tools"] != tools or any(each.name not in report["arrays"] for each in CANDIDATES):
         raise ValueError(f"{file} must have all arrays, by the same tools: measure all")
     return report["arrays"]

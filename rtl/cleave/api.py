@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .compile.floats import BLOCK_RESULTS, NUMPY_DTYPES, RESULTS, ROUNDINGS, SCALE_RULES, block_result, named, prepare
+from .compile.floats import ALL_RESULTS, NUMPY_DTYPES, ROUNDINGS, SCALE_RULES, block_result, named, prepare
 from .compile.gemm import compile_gemm
 from .compile.layout import Layout
 from .compile.scaled import ScaledGemm
@@ -322,7 +322,7 @@ class Engine:
             a, b, self.config, format=format, precision=precision, rule=scale_rule, seed=seed
         )  # fmt: skip
         m, k, n = dimensions(scaled.moving, scaled.stationary)
-        wanted, mode = named(result, "result", {**RESULTS, **BLOCK_RESULTS}), named(rounding, "rounding", ROUNDINGS)
+        wanted, mode = named(result, "result", ALL_RESULTS), named(rounding, "rounding", ROUNDINGS)
         operand = block_result(wanted, self.config, n) if isinstance(wanted, Operand) else None
         target = wanted.element if isinstance(wanted, Operand) else wanted
         scaling = Scaling(

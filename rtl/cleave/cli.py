@@ -311,15 +311,15 @@ def float_options(format: str | None, precision: str | None, result: str | None)
     BadInputError
         If both are given, or there is no such format or precision, or a result's format without them.
     """
-    from .compile.floats import BLOCK_RESULTS, RESULTS, parse_format  # noqa: PLC0415
+    from .compile.floats import ALL_RESULTS, parse_format  # noqa: PLC0415
     from .numerics.slices import PRECISIONS  # noqa: PLC0415
 
     if format is not None and precision is not None:
         raise BadInputError(f"--format {format} and --precision {precision} must not be given together")
     if result is not None and format is None and precision is None:
         raise BadInputError(f"--result {result} must be given with --format or --precision")
-    if result is not None and result not in {**RESULTS, **BLOCK_RESULTS}:
-        raise BadInputError(f"--result must be one of {', '.join({**RESULTS, **BLOCK_RESULTS})}, not {result!r}")
+    if result is not None and result not in ALL_RESULTS:
+        raise BadInputError(f"--result must be one of {', '.join(ALL_RESULTS)}, not {result!r}")
     rounded = {} if result is None else {"result": result}
     if precision is not None and precision in map(str, PRECISIONS):
         return {"precision": int(precision), **rounded}

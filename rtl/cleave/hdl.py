@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib.wiring import Signature
 
 if TYPE_CHECKING:
@@ -49,3 +49,11 @@ def delay(m: Module, name: str, value: Value, cycles: int, enable: Value | None 
             m.d.sync += later.eq(value)
         value = later
     return value
+
+
+def stages(m: Module, name: str, valid: Value, cycles: int, enable: Value) -> Signal:
+    """Say of each of `cycles` stages of a pipeline, which moves on while `enable` is high, whether something is in it."""
+    line = Signal(cycles, name=name)
+    with m.If(enable):
+        m.d.sync += line.eq(Cat(valid, line))
+    return line

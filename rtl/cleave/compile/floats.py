@@ -16,14 +16,18 @@ from .scaled import ScaledGemm, from_quantised, from_slices
 from .tiling import dimensions
 
 __all__ = [
-    "BLOCK_RESULTS", "NUMPY_DTYPES", "RESULTS", "ROUNDINGS", "SCALE_RULES", "block_result", "named", "parse_format", "prepare",
+    "ALL_RESULTS", "BLOCK_RESULTS", "NUMPY_DTYPES", "RESULTS", "ROUNDINGS", "SCALE_RULES", "block_result", "named",
+    "parse_format", "prepare",
 ]  # fmt: skip
 
 RESULTS = {target.name.lower(): target for target in TARGETS}
-"""Formats of results by name."""
+"""Formats of results that are rounded each by itself, by name."""
 
 BLOCK_RESULTS = {name: operand for name, operand in OPERANDS.items() if operand.block == BLOCK and operand.scale is E8M0}
 """Formats of results in blocks by name."""
+
+ALL_RESULTS: Mapping[str, Format | Operand] = {**RESULTS, **BLOCK_RESULTS}
+"""Both."""
 
 ROUNDINGS = {mode.name.lower(): mode for mode in Rounding}
 """Rounding modes by name."""

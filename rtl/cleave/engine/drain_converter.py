@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EngineConfig
-from ..hdl import delay, share
+from ..hdl import delay, share, stages
 from ..memory.ram import Ram1r1w, WritePort
 from ..numerics.requantise import RECORD_BYTES
 from .drain_layouts import by_size, placed_layout, result_layout
@@ -91,9 +91,7 @@ class DrainConverter(wiring.Component):
             ]
             results.append(lane.result)
         rounds = (ready.place.output >= Output.ROUNDED) if config.block_scales else Const(0)
-        requantised = Signal(RequantiserLane.LATENCY)
-        with m.If(advance):
-            m.d.sync += requantised.eq(Cat(ready_valid & ~rounds, requantised))
+        requantised = stages(m, "requantised", ready_valid & ~rounds, RequantiserLane.LATENCY, advance)
         place = delay(m, "place", ready.place, RequantiserLane.LATENCY, advance)
         busy = read_valid | ready_valid | requantised.any()
 

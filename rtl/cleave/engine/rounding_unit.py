@@ -1,11 +1,11 @@
 """The drain's rounding: all lanes of a beat, each value by itself, or blocks of them under shared scales."""
 
-from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import ACCUMULATOR_BITS, EngineConfig
-from ..hdl import delay, share
+from ..hdl import delay, share, stages
 from ..numerics.block_scaler import NORMALISED, BlockScaler
 from ..numerics.formats import E8M0
 from ..numerics.normalise import ZERO_EXPONENT, Normaliser
@@ -72,7 +72,7 @@ class RoundingUnit(wiring.Component):
         beat = data.StructLayout({"place": place_layout(config), "scale_up": 1, "anchor": E8M0.bits})
         given = Cat(self.i.place, self.i.scale_up, self.i.row.anchor)
         normalised = data.View(beat, delay(m, "normalised", given, Normaliser.LATENCY, enable))
-        coming = _stages(m, "coming", self.i.valid, Normaliser.LATENCY, enable)
+        coming = stages(m, "coming", self.i.valid, Normaliser.LATENCY, enable)
         in_block = normalised.place.output == Output.BLOCKS
         wanted = lanes[0].between.wanted
         m.d.comb += [
@@ -86,7 +86,7 @@ class RoundingUnit(wiring.Component):
         ]
 
         # From there on, with values of blocks in the place of others.
-        going = _stages(m, "going", (coming[-1] & ~in_block) | scaler.o.valid, Packer.LATENCY, enable)
+        going = stages(m, "going", (coming[-1] & ~in_block) | scaler.o.valid, Packer.LATENCY, enable)
         onward = Cat(Mux(scaler.o.valid, held.place, normalised.place), scaler.o.scale, scaler.o.anchor)
         m.d.comb += [
             self.o.valid.eq(going[-1]),
@@ -110,14 +110,6 @@ class RoundingUnit(wiring.Component):
                 lane.replacement.random.eq(held.random[number]),
             ]
         return m
-
-
-def _stages(m: Module, name: str, valid: Value, cycles: int, enable: Value) -> Signal:
-    """Say of each of the next so many stages whether something is in it."""
-    stages = Signal(cycles, name=name)
-    with m.If(enable):
-        m.d.sync += stages.eq(Cat(valid, stages))
-    return stages
 
 
 def _narrow(value: data.View, *, used: Value) -> Value:

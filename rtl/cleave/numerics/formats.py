@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,20 +150,18 @@ class Format:
         negative = codes.astype(np.int64) >> self.bits - 1 == 1
         if self.kind is Kind.INTEGER:
             return (magnitudes - np.where(negative, 1 << self.bits - 1, 0)).astype(np.float64)
-        fields, fractions = np.divmod(magnitudes, 1 << self.mantissa_bits)
-        significands = fractions + np.where(fields > 0, 1 << self.mantissa_bits, 0)
-        values = np.ldexp(significands.astype(np.float64), np.maximum(fields - 1, 0) + self.step_exponent)
+        values = np.ldexp(*self._significand(magnitudes))
         values[magnitudes > self.largest_code] = np.nan
         values[magnitudes == self.infinity_code] = np.inf
         return np.where(negative, -values, values)
 
-    def _significand(self, code: int) -> tuple[int, int]:
-        """Give the integer and the power of two of a code that is not negative."""
-        field, fraction = divmod(code, 1 << self.mantissa_bits)
+    def _significand(self, code: int | NDArray[np.int64]) -> tuple[Any, Any]:
+        """Give the integer and the power of two of a code that is not negative, or of each of an array."""
         if self.kind is Kind.SCALE:
             return 1, code - self.bias
-        significand = fraction + (1 << self.mantissa_bits if field else 0)
-        return significand, max(field - 1, 0) + self.step_exponent
+        field, fraction = divmod(code, 1 << self.mantissa_bits)
+        normal = field > 0
+        return fraction + normal * (1 << self.mantissa_bits), field - normal + self.step_exponent
 
 
 def _integer(bits: int) -> Format:

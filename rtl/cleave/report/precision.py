@@ -7,6 +7,7 @@ where the two halves of an INT8 operand's product, or two products of 4-bit oper
 # Ports are handed to `super().__init__`, where no type checker sees them.
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -52,7 +53,7 @@ class TogetherArray(ArrayConfig):
         return 2 * OPERAND_BITS + (self.rows // 2 - 1).bit_length()
 
 
-class ModeCell(GateCell):
+class ModeCell(GateCell, ABC):
     """A cell that knows, for what it holds, whether operands have 4 bits: the lowest bit of what is written says so."""
 
     def multiply(self, m: Module, platform: object, waiting: Signal) -> None:
@@ -68,9 +69,9 @@ class ModeCell(GateCell):
         m.d.comb += self.to_south[0].eq(~complement)
         m.d.sync += complement.eq(Cat(*heap.total(board, self.style.adder)))
 
+    @abstractmethod
     def subtract(self, m: Module, board: Board, platform: object, heap: BitHeap, waiting: Signal, narrow: Value) -> None:
         """Subtract the products from a heap; `narrow` says that operands have 4 bits."""
-        raise NotImplementedError
 
     def shifted(self, board: Board, heap: BitHeap, part: BitHeap, shift: int, narrow: Value) -> None:
         """Add `part` to the heap, `shift` bits further up if operands are not `narrow`."""
