@@ -74,14 +74,42 @@ def model_library(config: EngineConfig, *, trace: bool = False, report: Report |
     BuildError
         If there is no C++ compiler, or Verilator or the compiler fails.
     """
+    return _cached(
+        f"{config.name}-{_key(config, trace=trace)}",
+        lambda place: _build(config, place, trace=trace, report=report or (lambda _: None)),
+    )
+
+
+def compiled(source: Path, headers: dict[str, str]) -> Path:
+    """Give the shared library of one C++ file, with the text of the headers that it includes, from the same cache.
+
+    Raises
+    ------
+    BuildError
+        If there is no C++ compiler, or it fails.
+    """
+    flags = ["-std=c++17", "-fPIC", "-shared", "-O2", "-Wall", "-Wextra", "-Werror"]
+    text = "\n".join([source.read_text(), *headers.values(), *flags, _compiler_version()])
+
+    def build(place: Path) -> Path:
+        for name, header in headers.items():
+            (place / name).write_text(header)
+        _run([_compiler(), *flags, f"-I{place}", str(source), "-o", "library.so"], place)
+        return place / "library.so"
+
+    return _cached(f"{source.stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}", build)
+
+
+def _cached(name: str, build: Callable[[Path], Path]) -> Path:
+    """Give a library of the cache; processes that want the same one at once build it once."""
     directory = Path(os.environ.get("CLEAVE_CACHE") or platformdirs.user_cache_dir("cleave"))
     directory.mkdir(parents=True, exist_ok=True)
-    library = directory / f"{config.name}-{_key(config, trace=trace)}.so"
+    library = directory / f"{name}.so"
     if not library.exists():
         with _lock(library.with_suffix(".lock")):
             if not library.exists():
                 with tempfile.TemporaryDirectory(dir=directory, prefix="build-") as place:
-                    _build(config, Path(place), trace=trace, report=report or (lambda _: None)).replace(library)
+                    build(Path(place)).replace(library)
     return library
 
 
