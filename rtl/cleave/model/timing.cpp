@@ -220,19 +220,21 @@ class Tokens {
     }
     void give(int64_t unit, int64_t signal) { given.emplace_back(unit, signal); }
     void take(int64_t unit, int64_t wait) { taken.emplace_back(unit, wait); }
+    bool changed() const { return moved; }  // in the cycle before
     bool step() {
-        const bool changed = !given.empty() || !taken.empty();
+        moved = !given.empty() || !taken.empty();
         for (const auto& [giver, mask] : given)
             for (int64_t taker = 0; mask >> taker; taker++) counts[giver * units + taker] += mask >> taker & 1;
         for (const auto& [taker, mask] : taken)
             for (int64_t giver = 0; mask >> giver; giver++) counts[giver * units + taker] -= mask >> giver & 1;
         given.clear();
         taken.clear();
-        return changed;
+        return moved;
     }
 
   private:
     const int64_t units;
+    bool moved = false;
     std::vector<int64_t> counts;
     std::vector<std::pair<int64_t, int64_t>> given, taken;
 };
@@ -356,6 +358,54 @@ class Sequencers {
 
     // `dispatched`: a MATMUL that is put into its queues in this cycle, or -1.
     void cycle(Cycle now, int64_t dispatched) {
+        if (now < due && dispatched < 0 && !tokens.changed()) return;
+        const bool others = x.changed;
+        x.changed = false;
+        step(now, dispatched);
+        due = x.changed ? now + 1 : soonest(now);
+        x.changed |= others;
+    }
+
+    // When something can happen next, if nothing else does.
+    Cycle next() const { return due; }
+
+    // What the counters have of the cycles from `now` to before `then`, in which nothing changes.
+    void account(Cycle now, Cycle then) {
+        for (Slab& slab : slabs) {
+            int64_t streaming = 0;
+            for (size_t i = 0; i < slab.passes.size(); i++) {
+                const Pass& pass = slab.passes[i];
+                streaming += std::max<int64_t>(0, std::min(then, pass.start + pass.rows) - std::max(now, pass.start));
+            }
+            x.total.streaming += streaming;
+            x.total.stalls[slab.cause] += then - now - streaming;
+            if (slab.queue.readable()) x.results[slab.queue.front()].stalls[slab.cause] += then - now - streaming;
+            while (!slab.passes.empty() && slab.passes.front().start + slab.passes.front().rows + x.c.row_delay < then) slab.passes.pop();
+        }
+    }
+
+    int64_t waiting() const {
+        for (const Slab& slab : slabs)
+            if (!slab.queue.empty()) return slab.queue.front();
+        return -1;
+    }
+    Queue<int64_t>& queue(int64_t slab) { return slabs[slab].queue; }
+
+  private:
+    Context& x;
+    Tokens& tokens;
+    std::vector<Slab> slabs;
+    struct Signal {
+        Cycle due;
+        int64_t slab, index;
+        bool operator<(const Signal& other) const { return due > other.due; }
+    };
+    std::priority_queue<Signal> signals;  // soonest first
+    Cycle busy_until = 0, first_start = NEVER;
+
+    Cycle due = 0;
+
+    void step(Cycle now, int64_t dispatched) {
         const Configuration& c = x.c;
         while (!signals.empty() && signals.top().due == now) {
             const Signal& signal = signals.top();
@@ -436,11 +486,11 @@ class Sequencers {
         }
     }
 
-    Cycle next(Cycle now) const {
+    Cycle soonest(Cycle now) const {
         const Configuration& c = x.c;
-        Cycle due = signals.empty() ? NEVER : signals.top().due;
-        const auto at = [&](Cycle then) {
-            if (then > now) due = std::min(due, then);
+        Cycle then = signals.empty() ? NEVER : signals.top().due;
+        const auto at = [&](Cycle some) {
+            if (some > now) then = std::min(then, some);
         };
         for (int64_t s = 0; s < c.slabs; s++) {
             const Slab& slab = slabs[s];
@@ -451,42 +501,8 @@ class Sequencers {
             for (int64_t quiet = 0; quiet <= c.quiet; quiet++) at(slab.free - v.offset - quiet);
         }
         at(busy_until);
-        return due;
+        return then;
     }
-
-    // What the counters have of the cycles from `now` to before `then`, in which nothing changes.
-    void account(Cycle now, Cycle then) {
-        for (Slab& slab : slabs) {
-            int64_t streaming = 0;
-            for (size_t i = 0; i < slab.passes.size(); i++) {
-                const Pass& pass = slab.passes[i];
-                streaming += std::max<int64_t>(0, std::min(then, pass.start + pass.rows) - std::max(now, pass.start));
-            }
-            x.total.streaming += streaming;
-            x.total.stalls[slab.cause] += then - now - streaming;
-            if (slab.queue.readable()) x.results[slab.queue.front()].stalls[slab.cause] += then - now - streaming;
-            while (!slab.passes.empty() && slab.passes.front().start + slab.passes.front().rows + x.c.row_delay < then) slab.passes.pop();
-        }
-    }
-
-    int64_t waiting() const {
-        for (const Slab& slab : slabs)
-            if (!slab.queue.empty()) return slab.queue.front();
-        return -1;
-    }
-    Queue<int64_t>& queue(int64_t slab) { return slabs[slab].queue; }
-
-  private:
-    Context& x;
-    Tokens& tokens;
-    std::vector<Slab> slabs;
-    struct Signal {
-        Cycle due;
-        int64_t slab, index;
-        bool operator<(const Signal& other) const { return due > other.due; }
-    };
-    std::priority_queue<Signal> signals;  // soonest first
-    Cycle busy_until = 0, first_start = NEVER;
 
     // The head of a slab's queue, as this slab sees it.
     struct View {
@@ -656,23 +672,25 @@ class Load {
 // A beat of results on its way through the drain.
 struct Beat {
     bool valid, last, block_ends;
-    int64_t output, bytes, offset;
+    int8_t output;
+    int32_t bytes, offset;
 };
 
 class Pipeline {
   public:
     explicit Pipeline(int64_t stages) : stages(stages) {}
-    const Beat& back() const { return stages.back(); }
-    bool any() const {
-        return std::any_of(stages.begin(), stages.end(), [](const Beat& beat) { return beat.valid; });
-    }
+    const Beat& back() const { return stages[oldest]; }
+    bool any() const { return held; }
     void step(const Beat& beat) {
-        std::move_backward(stages.begin(), stages.end() - 1, stages.end());
-        stages.front() = beat;
+        held += beat.valid - stages[oldest].valid;
+        stages[oldest] = beat;
+        oldest = oldest + 1 == stages.size() ? 0 : oldest + 1;
     }
 
   private:
     std::vector<Beat> stages;
+    size_t oldest = 0;
+    int64_t held = 0;  // beats in it
 };
 
 // `Drain`.
@@ -723,7 +741,8 @@ class Drain {
         Beat result = skid_first;
         if (trailing) {
             const bool ends = trailer_left <= c.trailer_bytes;
-            result = {true, ends, false, OUTPUT_BLOCKS, ends ? trailer_left : c.trailer_bytes, trailer_offset};
+            result = {true, ends, false, OUTPUT_BLOCKS, static_cast<int32_t>(ends ? trailer_left : c.trailer_bytes),
+                      static_cast<int32_t>(trailer_offset)};
         } else if (result.output == OUTPUT_BLOCKS) {
             result.last = false;
         }
@@ -740,7 +759,8 @@ class Drain {
         Beat placed{};
         if (there) {
             const Instruction& i = x.program[placer.index];
-            placed = {true, ends_row, ends_row || placer.beat == c.block_beats - 1, i.output, (ends_row ? i.tail : c.drain_lanes) * i.size, placer.offset};
+            placed = {true, ends_row, ends_row || placer.beat == c.block_beats - 1, static_cast<int8_t>(i.output),
+                      static_cast<int32_t>((ends_row ? i.tail : c.drain_lanes) * i.size), static_cast<int32_t>(placer.offset)};
             const int64_t its = i.output == OUTPUT_ROUNDED ? 1 : i.output == OUTPUT_BLOCKS ? 2 : 0;
             const bool others = c.block_scales && its != kind
                 && (read_beat.valid || ready_beat.valid || requantised.any() || coming.any() || !scaling.empty() || going.any());
@@ -1089,7 +1109,7 @@ class Model {
             }
             x.changed = false;
             cycle(now);
-            const Cycle then = x.changed ? now + 1 : std::min({dram.next(now), sequencers.next(now), drain.next(now)});
+            const Cycle then = x.changed ? now + 1 : std::min({dram.next(now), sequencers.next(), drain.next(now)});
             if (then == NEVER) return std::max<int64_t>(0, sequencers.waiting());
             sequencers.account(now, then);
             now = then;

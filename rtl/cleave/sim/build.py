@@ -88,7 +88,7 @@ def compiled(source: Path, headers: dict[str, str]) -> Path:
     BuildError
         If there is no C++ compiler, or it fails.
     """
-    flags = ["-std=c++17", "-fPIC", "-shared", "-O2", "-Wall", "-Wextra", "-Werror"]
+    flags = ["-std=c++17", "-fPIC", "-shared", "-O3", "-Wall", "-Wextra", "-Werror"]
     text = "\n".join([source.read_text(), *headers.values(), *flags, _compiler_version()])
 
     def build(place: Path) -> Path:
