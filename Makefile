@@ -6,6 +6,7 @@
 #   make report-cells            area and delay on standard cells, into docs/area.md; with LIBERTY=FILE into out/, and with
 #                                ONLY=numerics, cells, blocks or arrays just that section, the others as they were
 #   make report-ecp5             clock and size of cells on an ECP5 FPGA, into docs/ecp5.md
+#   make verify-model            the timing model against the RTL, on random programs
 #   make accuracy                errors of every number format, into docs/accuracy.md and docs/results.md
 #   make numbers                 measures both and the main job, and writes README.md and docs/results.md
 #   make verilog CONFIG=large    Verilog into out/
@@ -19,7 +20,7 @@ BIN := .venv/bin
 READY := .venv/complete
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench-sim bench-array report-cells report-ecp5 accuracy mutate numbers verilog docs train lock clean
+.PHONY: help setup run test lint bench-sim bench-array report-cells report-ecp5 accuracy mutate verify-model numbers verilog docs train lock clean
 
 help:
 	@sed -n '1,/^[^#]/s/^# \{0,1\}//p' Makefile
@@ -58,6 +59,9 @@ report-ecp5: $(READY)
 
 mutate: $(READY)
 	@$(BIN)/python scripts/mutate.py
+
+verify-model: $(READY)
+	@$(BIN)/python scripts/verify_model.py
 
 numbers: $(READY)
 	@mkdir -p out

@@ -3,7 +3,7 @@
 from random import Random
 
 from cleave.config import EngineConfig
-from cleave.engine.isa import Destination, Instruction, Opcode, Output, Unit, decode, encode
+from cleave.engine.isa import Destination, Opcode, Output, Unit, decode, encode
 from cleave.errors import EngineError
 from cleave.model.check import check
 from cleave.numerics.formats import ELEMENTS, TARGETS
@@ -59,7 +59,8 @@ def _few(rng: Random, most: int) -> int:
 
 def _load(config: EngineConfig, rng: Random, window: int) -> dict[str, int]:
     array = config.array
-    destinations = list(Destination) if config.block_scales else [Destination.MOVING, Destination.STATIONARY, Destination.PARAMETERS]
+    plain = [Destination.MOVING, Destination.STATIONARY, Destination.PARAMETERS]
+    destinations = list(Destination) if config.block_scales else plain
     destination = rng.choice(destinations)
     elements = config.block_scales and destination in (Destination.MOVING, Destination.STATIONARY)
     words = {
@@ -110,5 +111,3 @@ def _drain(config: EngineConfig, rng: Random, window: int) -> dict[str, int]:
         fields["target"] = rng.randrange(len(ELEMENTS if output == Output.BLOCKS else TARGETS))
     return fields
 
-
-__all__ = ["Instruction", "random_program"]

@@ -2,12 +2,12 @@
 
 It follows the engine's control register by register, but skips the cycles in which nothing can change, so that it is fast enough to
 try thousands of mappings. With a memory of fixed latency and bandwidth it equals the hardware to the cycle
-(`make verify-model`). The model is `timing.cpp`, compiled when it is first used; what it knows of a machine and of instructions comes
-from the hardware's own tables.
+(`make verify-model`). The model is `timing.cpp`, compiled when it is first used; what it knows of a machine and of instructions
+comes from the hardware's own tables.
 """
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -154,19 +154,15 @@ def _drained(drains: NDArray[np.void], config: EngineConfig) -> dict[str, NDArra
 
 
 @cache
-def _machine(config: EngineConfig) -> NDArray[np.void]:
-    """Give what the model asks of a configuration, as the hardware's own parts say it."""
-    array = config.array
-    if WRITE_LATENCY != 1:
-        raise NotImplementedError(f"the model has WRITE_LATENCY 1, not {WRITE_LATENCY}")
-    numbers = machine_numbers(config)
-    return np.array((*numbers.values(),), np.dtype([
-        (name, np.int64, np.shape(value)) for name, value in numbers.items()
-    ]))  # fmt: skip
+def _machine(config: EngineConfig) -> NDArray[np.int64]:
+    """Give the model's `Configuration`."""
+    return np.concatenate([np.atleast_1d(np.array(value, np.int64)) for value in machine_numbers(config).values()])
 
 
 def machine_numbers(config: EngineConfig) -> Mapping[str, int | list[int]]:
-    """Give the configuration's numbers, in the order of the model's `Configuration`."""
+    """Give what the model asks of a configuration, as the hardware's own parts say it: the members of `Configuration`."""
+    if WRITE_LATENCY != 1:
+        raise NotImplementedError(f"the model's bank writer has WRITE_LATENCY 1, not {WRITE_LATENCY}")
     array = config.array
     beat, word = config.axi_bytes, INSTRUCTION_BYTES
     halves = -(-config.read_columns // config.drain_lanes)
@@ -233,20 +229,17 @@ def layout() -> str:
         **{counter.name.replace("STALL", "CAUSE"): number for number, counter in enumerate(CAUSES)},
     }
 
-    def member(name: str, shape: tuple[int, ...], kind: str = "int64_t") -> str:
-        return f"    {kind} {name}{''.join(f'[{count}]' for count in shape)};\n"
+    def struct(name: str, members: Iterable[tuple[str, tuple[int, ...]]], kinds: Mapping[str, str]) -> str:
+        lines = (f"    {kinds.get(item, 'int64_t')} {item}{''.join(f'[{n}]' for n in shape)};\n" for item, shape in members)
+        return f"struct {name} {{\n{''.join(lines)}}};\n"
 
-    def struct(name: str, dtype: np.dtype) -> str:
-        fields = [(field, *dtype.fields[field][:1]) for field in dtype.names]
-        body = "".join(member(field, kind.shape, "double" if kind.base == np.float64 else "int64_t") for field, kind in fields)
-        return f"struct {name} {{\n{body}}};\n"
-
-    configuration = "".join(member(name, np.shape(value)) for name, value in numbers.items())
+    tables = {"Configuration": [(name, np.shape(value)) for name, value in numbers.items()]}
+    for name, dtype in [("Instruction", INSTRUCTION), ("Result", RESULT), ("Total", TOTAL), ("Memory", MEMORY)]:
+        tables[name] = [(item, dtype[item].shape) for item in dtype.names or ()]
     return "".join([
         "#include <cstdint>\n",
         *(f"constexpr int64_t {name} = {int(value)};\n" for name, value in constants.items()),
-        f"struct Configuration {{\n{configuration}}};\n",
-        struct("Instruction", INSTRUCTION), struct("Result", RESULT), struct("Total", TOTAL), struct("Memory", MEMORY),
+        *(struct(name, members, {"bandwidth": "double"}) for name, members in tables.items()),
     ])  # fmt: skip
 
 
