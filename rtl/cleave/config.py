@@ -173,6 +173,11 @@ class ArrayConfig:
         """Cycles from a moving row's read of its bank to the write of its sum in column 0's accumulators."""
         return self.seam_latency + MEMORY_LATENCY + 1
 
+    @property
+    def row_latency(self) -> int:
+        """Cycles from a moving row's read of its bank to the write of its sum in the last column's accumulators."""
+        return self.result_latency + self.columns - 1
+
     def monolithic(self, *, same_bandwidth: bool = False) -> "ArrayConfig":
         """Give the baseline: one slab with all the rows and the same number of MACs.
 

@@ -26,7 +26,7 @@ from amaranth.hdl import Assert, Cat, Const, Elaboratable, Module, Mux, Signal, 
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, PureInterface, connect, flipped
 
-from ..config import MEMORY_LATENCY, OPERAND_BITS, EngineConfig, bits_for
+from ..config import MEMORY_LATENCY, OPERAND_BITS, ArrayConfig, EngineConfig, bits_for
 from ..engine.ports import AccumulatorRead
 from ..hdl import delay, share
 from ..memory.ram import Ram1r1w, WritePort
@@ -35,6 +35,11 @@ from .join import Join
 from .seam import Seam, saturated
 from .skew import ripple
 from .tokens import ROW_MACS_BITS, load_layout, row_layout, start_layout, tile_layout, token
+
+
+def flight(array: ArrayConfig) -> int:
+    """Give the cycles for which a slab is busy after its last row: until that is written, and the accumulators have it."""
+    return array.row_latency + 2
 
 
 class Slab(wiring.Component):
@@ -168,10 +173,9 @@ class Slab(wiring.Component):
         self._drain(m, lanes, seams)
 
         m.d.comb += [self.written.eq(rows[-1].write), self.signal.eq(rows[-1].signal & rows[-1].write.replicate(2))]
-        flight = MEMORY_LATENCY + len(fall) + len(rows)
-        left = Signal(range(flight + 1))
+        left = Signal(range(flight(array) + 1))
         with m.If(self.streaming):
-            m.d.sync += left.eq(flight)
+            m.d.sync += left.eq(flight(array))
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
         m.d.comb += self.busy.eq((left != 0) | tile.valid)

@@ -13,7 +13,12 @@ from ..hdl import delay
 from .drain_layouts import job_layout, read_layout
 from .ports import READ_LATENCY, AccumulatorRead
 
-__all__ = ["AccumulatorReader"]
+__all__ = ["AccumulatorReader", "reader_depth"]
+
+
+def reader_depth(config: EngineConfig) -> int:
+    """Give the reads that may be on their way, each with places in the queues."""
+    return config.drain_lanes + 5
 
 
 class AccumulatorReader(wiring.Component):
@@ -53,7 +58,7 @@ class AccumulatorReader(wiring.Component):
         config = self.config
         lanes = config.drain_lanes
         widths = [min(lanes, config.read_columns - first) for first in range(0, config.read_columns, lanes)]
-        depth = lanes + 5
+        depth = reader_depth(config)
 
         # Ask: groups of each row, row after row.
         job = Signal(job_layout(config))

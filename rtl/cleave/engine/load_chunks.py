@@ -1,5 +1,7 @@
 """The back of LOAD: where each chunk of a row goes."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -11,7 +13,7 @@ from .isa import Destination, Error
 from .load_rows import job_layout
 from .ports import Failure, chunk_bytes, chunk_layout, chunk_segments
 
-__all__ = ["LoadChunks", "place_layout"]
+__all__ = ["LoadChunks", "chunk_limits", "place_layout"]
 
 
 def place_layout(config: EngineConfig) -> data.StructLayout:
@@ -22,6 +24,31 @@ def place_layout(config: EngineConfig) -> data.StructLayout:
         **({"element": 2, "anchors": 1} if config.block_scales else {}),
         **members, "last": 1, "signal": 32, "index": 32,
     })
+
+
+class Limit(NamedTuple):
+    """Most bytes of a chunk, and words of its bank."""
+
+    bytes: int
+    depth: int
+
+
+def chunk_limits(config: EngineConfig) -> dict[Destination, Limit]:
+    """Give the limits of each destination that the engine has."""
+    array = config.array
+    records = Limit(RECORD_BYTES * config.drain_lanes, config.parameter_depth)
+    limits = {
+        Destination.MOVING: Limit(config.segments * array.rows, config.moving_depth),
+        Destination.STATIONARY: Limit(array.columns, config.stationary_depth),
+        Destination.PARAMETERS: records,
+    }
+    if config.block_scales:
+        limits |= {
+            Destination.ROW_PARAMETERS: records,
+            Destination.MOVING_SCALES: Limit(1 + array.slabs, config.moving_depth),
+            Destination.STATIONARY_SCALES: limits[Destination.STATIONARY],
+        }
+    return limits
 
 
 class LoadChunks(wiring.Component):
@@ -95,17 +122,9 @@ class LoadChunks(wiring.Component):
         limit = Signal(range(chunk_bytes(config) + 1))
         depth = Signal(16)
         with m.Switch(job.destination):
-            with m.Case(Destination.MOVING):
-                m.d.comb += [limit.eq(segments * array.rows), depth.eq(config.moving_depth)]
-            with m.Case(Destination.STATIONARY):
-                m.d.comb += [limit.eq(array.columns), depth.eq(config.stationary_depth)]
-            if config.block_scales:
-                with m.Case(Destination.MOVING_SCALES):
-                    m.d.comb += [limit.eq(1 + array.slabs), depth.eq(config.moving_depth)]
-                with m.Case(Destination.STATIONARY_SCALES):
-                    m.d.comb += [limit.eq(array.columns), depth.eq(config.stationary_depth)]
-            with m.Default():
-                m.d.comb += [limit.eq(RECORD_BYTES * config.drain_lanes), depth.eq(config.parameter_depth)]
+            for destination, most in chunk_limits(config).items():
+                with m.Case(destination):
+                    m.d.comb += [limit.eq(most.bytes), depth.eq(most.depth)]
         row_end = Signal()
         count = Signal.like(limit)
         m.d.comb += [row_end.eq(left <= limit), count.eq(Mux(row_end, left, limit))]

@@ -12,6 +12,7 @@
 #include <queue>
 #include <vector>
 
+#include "dram.h"
 #include "timing_layout.h"
 
 namespace {
@@ -117,9 +118,9 @@ class Dram {
     // What is offered and accepted in this cycle.
     void drive(Cycle now) {
         refill(now);
-        ar_ready = reads.size() < DRAM_BURSTS;
-        aw_ready = writes.size() < DRAM_BURSTS;
-        w_ready = write_beats.size() < DRAM_BEATS;
+        ar_ready = reads.size() < MOST_BURSTS;
+        aw_ready = writes.size() < MOST_BURSTS;
+        w_ready = write_beats.size() < MOST_BEATS;
         const bool first = writes_first;
         if (first) write(now);
         read(now);
@@ -380,7 +381,7 @@ class Sequencers {
             x.total.streaming += streaming;
             x.total.stalls[slab.cause] += then - now - streaming;
             if (slab.queue.readable()) x.results[slab.queue.front()].stalls[slab.cause] += then - now - streaming;
-            while (!slab.passes.empty() && slab.passes.front().start + slab.passes.front().rows + x.c.row_delay < then) slab.passes.pop();
+            while (!slab.passes.empty() && slab.passes.front().start + slab.passes.front().rows + x.c.row_latency < then) slab.passes.pop();
         }
     }
 
@@ -534,7 +535,7 @@ class Sequencers {
     void begin(Cycle now, int64_t s, const Instruction& i, const View& v, bool last) {
         const Cycle start = now + x.c.start_delay;
         const int64_t south = s + i.count - 1;
-        const Cycle written = start + i.count - 1 + i.rows - 1 + x.c.row_delay;
+        const Cycle written = start + i.count - 1 + i.rows - 1 + x.c.row_latency;
         if (last) signals.push({written, south, slabs[s].queue.front()});
         first_start = std::min(first_start, start);
         x.total.array_cycles = std::max(x.total.array_cycles, written - first_start + 1);

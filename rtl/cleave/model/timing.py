@@ -15,20 +15,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..array.slab import flight
 from ..config import ACCUMULATOR_BYTES, BLOCK, MEMORY_LATENCY, EngineConfig
 from ..engine import axi_read, axi_write, drain_ledger, fetch, load
+from ..engine.accumulator_reader import reader_depth
 from ..engine.bank_writer import WRITE_LATENCY
 from ..engine.gearbox import Gearbox
 from ..engine.isa import FIELDS, INSTRUCTION_BYTES, Counter, Destination, Error, Opcode, Output, Unit
+from ..engine.load_chunks import chunk_limits
 from ..engine.ports import READ_LATENCY, chunk_bytes
 from ..engine.requantiser import RequantiserLane
 from ..engine.sequencer import QUIET
 from ..errors import EngineError
 from ..numerics.formats import TARGETS
 from ..numerics.normalise import Normaliser
-from ..numerics.requantise import RECORD_BYTES
 from ..numerics.rounder import Packer
-from ..sim.build import compiled
+from ..sim.build import DRAM, compiled
 
 SOURCE = Path(__file__).with_name("timing.cpp")
 
@@ -167,16 +169,7 @@ def machine_numbers(config: EngineConfig) -> Mapping[str, int | list[int]]:
     beat, word = config.axi_bytes, INSTRUCTION_BYTES
     halves = -(-config.read_columns // config.drain_lanes)
     widths = [min(config.drain_lanes, config.read_columns - first) for first in range(0, config.read_columns, config.drain_lanes)]
-    row_path = MEMORY_LATENCY + array.seam_latency - 1
-    record = RECORD_BYTES * config.drain_lanes
-    chunks = {
-        Destination.MOVING: config.segments * array.rows,
-        Destination.STATIONARY: array.columns,
-        Destination.PARAMETERS: record,
-        Destination.ROW_PARAMETERS: record,
-        Destination.MOVING_SCALES: 1 + array.slabs,
-        Destination.STATIONARY_SCALES: array.columns,
-    }
+    chunks = chunk_limits(config)
     return {
         "slabs": array.slabs,
         "rows": array.rows,
@@ -184,9 +177,9 @@ def machine_numbers(config: EngineConfig) -> Mapping[str, int | list[int]]:
         "load_cycles": array.load_cycles,
         "quiet": QUIET,
         "start_delay": 2 + array.head_latency,
-        "seam_delay": row_path,
-        "row_delay": row_path + array.columns + MEMORY_LATENCY,
-        "flight": row_path + 1 + array.columns + MEMORY_LATENCY + 1,
+        "seam_delay": array.result_latency - MEMORY_LATENCY - 1,
+        "row_latency": array.row_latency,
+        "flight": flight(array),
         "queue_depth": config.queue_depth,
         "axi_bytes": beat,
         "burst_page": 1 << config.max_burst.bit_length() - 1,
@@ -198,14 +191,14 @@ def machine_numbers(config: EngineConfig) -> Mapping[str, int | list[int]]:
         "fetch_gathers": int(beat < word),
         "load_jobs": load.JOBS,
         "gearbox_capacity": Gearbox(beat, chunk_bytes(config)).capacity,
-        "chunk_bytes": [chunks[destination] for destination in Destination],
+        "chunk_bytes": [chunks[destination].bytes if destination in chunks else 0 for destination in Destination],
         "segments": config.segments,
         "drain_lanes": config.drain_lanes,
         "drain_jobs": drain_ledger.JOBS,
         "read_columns": config.read_columns,
         "read_halves": halves,
         "read_delay": [READ_LATENCY + half * config.drain_lanes + width for half, width in enumerate((*widths, 0)[:2])],
-        "reader_depth": config.drain_lanes + 5,
+        "reader_depth": reader_depth(config),
         "block_scales": int(config.block_scales),
         "block_beats": config.block_beats,
         "requantise_latency": RequantiserLane.LATENCY,
@@ -220,8 +213,6 @@ def layout() -> str:
     numbers = machine_numbers(EngineConfig())
     constants = {
         "INSTRUCTION_SIZE": INSTRUCTION_BYTES,
-        "DRAM_BURSTS": 16,
-        "DRAM_BEATS": 64,
         **{f"OPCODE_{opcode.name}": opcode for opcode in Opcode},
         **{f"UNIT_{unit.name}": unit for unit in Unit},
         **{f"DESTINATION_{destination.name}": destination for destination in Destination},
@@ -249,7 +240,7 @@ def _pointer(array: NDArray) -> ctypes.c_void_p:
 
 @cache
 def _library() -> ctypes.CDLL:
-    library = ctypes.CDLL(str(compiled(SOURCE, {"timing_layout.h": layout()})))
+    library = ctypes.CDLL(str(compiled(SOURCE, {"timing_layout.h": layout(), DRAM.name: DRAM.read_text()})))
     library.cleave_timing.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] + [ctypes.c_void_p] * 2
     library.cleave_timing.restype = ctypes.c_int64
     return library

