@@ -15,6 +15,12 @@ def take_layout(beat_bytes: int, chunk_bytes: int) -> data.StructLayout:
     return data.StructLayout({"offset": range(beat_bytes), "count": range(chunk_bytes + 1), "last": 1})
 
 
+def ring_beats(beat_bytes: int, chunk_bytes: int) -> tuple[int, int]:
+    """Give the most beats that a chunk touches, and the ring's: a power of two above, as one comes in while a chunk takes all."""
+    span = (chunk_bytes + 2 * beat_bytes - 2) // beat_bytes
+    return span, 1 << span.bit_length()
+
+
 class Gearbox(wiring.Component):
     """A ring of beats, from which chunks are cut at any byte.
 
@@ -50,10 +56,7 @@ class Gearbox(wiring.Component):
         if chunk_bytes < 1:
             raise ValueError(f"chunk_bytes must be positive, not {chunk_bytes}")
         self.beat_bytes, self.chunk_bytes = beat_bytes, chunk_bytes
-        self.span = (chunk_bytes + 2 * beat_bytes - 2) // beat_bytes
-        """Most beats that a chunk touches."""
-        self.capacity = 1 << self.span.bit_length()
-        """Beats in the ring, a power of two above `span`: a beat comes in while a chunk takes all that it touches."""
+        self.span, self.capacity = ring_beats(beat_bytes, chunk_bytes)
         super().__init__({
             "beat": In(stream.Signature(data.StructLayout({"data": 8 * beat_bytes, "error": 1}))),
             "take": In(stream.Signature(take_layout(beat_bytes, chunk_bytes))),

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from ..array.slab import flight
 from ..config import ACCUMULATOR_BYTES, BLOCK, MEMORY_LATENCY, EngineConfig
-from ..engine import axi_read, axi_write, drain_ledger, fetch, load
+from ..engine import axi_read, axi_write, drain_ledger, fetch, gearbox, load
 from ..engine.accumulator_reader import reader_depth
 from ..engine.bank_writer import WRITE_LATENCY
-from ..engine.gearbox import Gearbox
 from ..engine.isa import FIELDS, INSTRUCTION_BYTES, Counter, Destination, Error, Opcode, Output, Unit
 from ..engine.load_chunks import chunk_limits
 from ..engine.ports import READ_LATENCY, chunk_bytes
@@ -190,7 +189,7 @@ def machine_numbers(config: EngineConfig) -> Mapping[str, int | list[int]]:
         "fetch_pieces": max(beat, word) // min(beat, word),
         "fetch_gathers": int(beat < word),
         "load_jobs": load.JOBS,
-        "gearbox_capacity": Gearbox(beat, chunk_bytes(config)).capacity,
+        "gearbox_capacity": gearbox.ring_beats(beat, chunk_bytes(config))[1],
         "chunk_bytes": [chunks[destination].bytes if destination in chunks else 0 for destination in Destination],
         "segments": config.segments,
         "drain_lanes": config.drain_lanes,
