@@ -8,7 +8,6 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-from vcd.reader import TokenKind, tokenize
 
 from cleave.config import PRESETS, EngineConfig
 from cleave.engine.isa import INSTRUCTION_BYTES, Counter, Opcode, Unit
@@ -111,26 +110,26 @@ def observed(trace: Path, config: EngineConfig) -> Events:
     scope: list[str] = []
     high: set[tuple[str, int]] = set()
     begin = cycle = -1
-    with trace.open("rb") as file:
-        for token in tokenize(file):
-            match token.kind:
-                case TokenKind.SCOPE:
-                    scope.append(token.scope.ident)
-                case TokenKind.UPSCOPE:
+    with trace.open() as lines:  # one item to a line, as Verilator writes it
+        for line in lines:
+            match line.split():
+                case ["$scope", _, name, "$end"]:
+                    scope.append(name)
+                case ["$upscope", "$end"]:
                     scope.pop()
-                case TokenKind.VAR if (*scope, token.var.reference) in wanted:
-                    by_code[token.var.id_code] = wanted[*scope, token.var.reference]
-                case TokenKind.CHANGE_TIME if token.time_change % 2 == 0:  # a cycle's values stand until its end
+                case ["$var", _, _, code, name, *_] if (*scope, name) in wanted:
+                    by_code[code] = wanted[*scope, name]
+                case [change] if change.startswith("#") and int(change[1:]) % 2 == 0:  # a cycle's values stand until its end
                     for event in high if begin >= 0 else ():
-                        events[event] += range(cycle - begin, token.time_change // 2 - begin)
-                    cycle = token.time_change // 2
-                case TokenKind.CHANGE_SCALAR | TokenKind.CHANGE_VECTOR:
-                    change = token.scalar_change if token.kind is TokenKind.CHANGE_SCALAR else token.vector_change
-                    event = by_code.get(change.id_code)
-                    if event is not None:
-                        (high.add if change.value not in (0, "0") else high.discard)(event)
-                        if event[0] == "running" and event in high:
-                            begin = cycle
+                        events[event] += range(cycle - begin, int(change[1:]) // 2 - begin)
+                    cycle = int(change[1:]) // 2
+                case [value, code] if value[0] == "b" and code in by_code:
+                    (high.add if "1" in value else high.discard)(by_code[code])
+                case [change] if change[0] in "01" and change[1:] in by_code:
+                    event = by_code[change[1:]]
+                    (high.add if change[0] == "1" else high.discard)(event)
+                    if event == ("running", 0) and event in high:
+                        begin = cycle
     return events
 
 
