@@ -17,6 +17,7 @@ from numbers_table import Row, measured_before, record
 from rich.console import Console
 
 from cleave.numerics.formats import OPERANDS
+from cleave.report import estimate
 from cleave.report.area import Workers, array_report, blocks_report, cells_report, conditions, precision_report
 from cleave.report.goals import ARRAYS, GOALS, applies
 from cleave.report.liberty import Library, LibraryError, open_library
@@ -368,6 +369,7 @@ def main() -> int:
     arguments.page.write_text(page(reports))
     if not arguments.liberty:
         record("cells", rows(reports))
+        estimate.write(reports)
     held = [report for report in reports.values() if applies(report["library"]["name"])]
     missed = [f"{goal.row} {goal.key}" for report in held for goal in GOALS if goal.missed(report)]
     goals = f"{len(GOALS) * len(held) - len(missed)} of {len(GOALS) * len(held)} goals met"

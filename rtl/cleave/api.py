@@ -12,7 +12,7 @@ from .compile.gemm import compile_gemm
 from .compile.layout import Layout
 from .compile.scaled import ScaledGemm
 from .compile.tiling import Problem, Scaling, dimensions
-from .config import ArrayConfig, EngineConfig, load_config
+from .config import DRAM_BYTES, ArrayConfig, EngineConfig, load_config
 from .engine.isa import INSTRUCTION_BYTES, Counter
 from .errors import EngineError
 from .model.machine import Machine
@@ -103,7 +103,7 @@ class _Runner(Protocol):
 class _Model:
     """The bit-exact model, which counts useful MACs and no cycles."""
 
-    def __init__(self, config: EngineConfig, *, memory_bytes: int = 2**30) -> None:
+    def __init__(self, config: EngineConfig, *, memory_bytes: int = DRAM_BYTES) -> None:
         self.memory = np.zeros(memory_bytes, np.uint8)  # taken from the system only as it is written
         self._machine = Machine(config, self.memory)
 

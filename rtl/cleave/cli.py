@@ -5,18 +5,19 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .config import CELLS, ConfigError, load_config
+from .config import CELLS, DRAM_LATENCY, ConfigError, load_config
 from .files import replacing, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from rich.console import Console
 
     from .api import Backend
     from .config import EngineConfig
@@ -175,16 +176,21 @@ def info(config: "EngineConfig", *, as_json: bool) -> None:
     """Show what a configuration comes to: MACs, banks, widths, latencies."""
     from .info import derived  # noqa: PLC0415
 
-    values = derived(config)
+    show_values("of " + config.name, derived(config), as_json=as_json)
+
+
+def show_values(title: str, values: "Mapping[str, Any]", *, as_json: bool) -> None:
+    """Print values by name: as JSON, or as a table for people."""
     if as_json:
         click.echo(json.dumps(values, indent=2))
         return
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table("of " + config.name, "", show_edge=False)
+    table = Table(title, "", show_edge=False)
     for name, value in values.items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
+        formats = {int: ",", float: ".4f"}
+        table.add_row(name.replace("_", " "), format(value, formats.get(type(value), "")))
     Console().print(table)
 
 
@@ -263,6 +269,226 @@ def area(config: "EngineConfig", *, liberty: tuple[Path, ...], as_json: bool, bl
     from .report.tables import show  # noqa: PLC0415
 
     show(values, Console())
+
+
+latency_option = click.option(
+    "--latency", type=click.IntRange(1, 2**31), default=DRAM_LATENCY, show_default=True, metavar="CYCLES", help="Of the memory."
+)
+group_option = click.option(
+    "--group", "groups", multiple=True, metavar="NAME",
+    help="Only prefill, decode, attention, experts or convolutions; may be given again.",
+)  # fmt: skip
+plot_option = click.option("--plot", type=File, callback=output_file, metavar="FILE.svg", help="Draw the results.")
+
+
+def positive(_context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    """Refuse what is not a finite number above 0."""
+    if value is not None and not 0 < value < float("inf"):
+        raise click.BadParameter(f"{option.opts[-1]} must be a finite number above 0, not {value:g}")
+    return value
+
+
+bandwidth_option = click.option(
+    "--bandwidth", type=float, callback=positive, metavar="BYTES",
+    help="Of the memory, a cycle, reads and writes together; one beat of the bus if not given.",
+)  # fmt: skip
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})  # so that -1 is a size
+@click.argument("m", type=int)
+@click.argument("k", type=int)
+@click.argument("n", type=int)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with units in the key names.")
+@bandwidth_option
+@latency_option
+@array_options
+def model(
+    config: "EngineConfig", m: int, k: int, n: int, *, as_json: bool, bandwidth: float | None, latency: int
+) -> None:
+    """Predict a product of INT8 matrices, M x K by K x N: cycles, utilisation, partition, and the bound."""
+    from .suite.measure import predict_workload  # noqa: PLC0415
+
+    try:
+        prediction = predict_workload((m,), k, n, config, latency=latency, bandwidth=bandwidth)
+    except ValueError as error:
+        raise BadInputError(str(error)) from error
+    show_values(f"{m} x {k} x {n} on {config.name}", prediction.as_dict(), as_json=as_json)
+
+
+@cli.group(cls=Commands)
+def bench() -> None:
+    """Measure the array on the workload suite."""
+
+
+@bench.command()
+@click.option("--rtl/--model", default=True, show_default=True, help="Run what is short enough on the RTL, or nothing.")
+@click.option(
+    "--rtl-cycles", type=click.IntRange(min=1), default=5_000_000, show_default=True, metavar="CYCLES",
+    help="Longest run on the RTL; what is longer is predicted only.",
+)  # fmt: skip
+@group_option
+@bandwidth_option
+@latency_option
+@plot_option
+@json_file_option
+@array_options
+def utilisation(
+    config: "EngineConfig",
+    *,
+    rtl: bool,
+    rtl_cycles: int,
+    groups: tuple[str, ...],
+    bandwidth: float | None,
+    latency: int,
+    plot: Path | None,
+    json_path: Path | None,
+) -> None:
+    """Run shapes of public models on the array, split against monolithic."""
+    from .suite.bench import bench as run_bench  # noqa: PLC0415
+    from .suite.bench import report as report_of  # noqa: PLC0415
+    from .suite.measure import MismatchError  # noqa: PLC0415
+    from .suite.shapes import chosen  # noqa: PLC0415
+    from .suite.tables import array_table, memory_table  # noqa: PLC0415
+
+    try:
+        workloads = chosen(groups)
+        with steps(len(workloads)) as advance:
+            rows = run_bench(
+                config, workloads, latency=latency, bandwidth=bandwidth, rtl_cycles=rtl_cycles if rtl else 0, advance=advance
+            )
+    except MismatchError as error:
+        raise click.ClickException(f"FAIL {error}") from error
+    except ValueError as error:
+        raise BadInputError(str(error)) from error
+    values = report_of(rows, latency=latency, bandwidth=bandwidth)
+    if json_path is not None:
+        write_json(json_path, values)
+    if plot is not None:
+        from .suite.plot import plot_suite  # noqa: PLC0415
+
+        plot_suite(values, plot)
+    console = wide_console()
+    console.print(memory_table(values).rich(f"With memory, {config.name}, latency {latency} cycles"))
+    console.print(array_table(values).rich(f"The array alone, {config.name}; bytes per MAC"))
+    runs, checked = sum(len(row.on) for row in rows), sum(len(row.checked) for row in rows)
+    met = sum(row["split"]["reached"] >= row["goal"] for row in values["workloads"])
+    equal = ", equal to numpy in every bit and to the model in every cycle" if checked else ""
+    click.echo(f"bench utilisation: {met} of {len(rows)} workloads reach their goals; {checked} of {runs} runs on the RTL{equal}")
+
+
+def numbers(text: str, option: click.Parameter, kind: "Callable[[str], Any]") -> list[Any]:
+    """Read a list of numbers, separated by commas.
+
+    Raises
+    ------
+    click.BadParameter
+        If it is something else, or has a number twice.
+    """
+    try:
+        values = [kind(word) for word in text.split(",")]
+    except ValueError:
+        values = []
+    if not values or len(set(values)) < len(values):
+        raise click.BadParameter(f"{option.opts[-1]} must be different numbers separated by commas, not {text!r}")
+    return values
+
+
+def list_option(name: str, default: str, kind: "Callable[[str], Any]", meaning: str) -> "Callable[..., Any]":
+    """Give an option that is a list of numbers."""
+    return click.option(
+        f"--{name}", default=default, show_default=True, metavar="N,N", help=meaning,
+        callback=lambda _context, option, text: numbers(text, option, kind),
+    )  # fmt: skip
+
+
+@cli.command()
+@click.option("--config", "base", default="default", show_default=True, metavar="NAME|FILE.toml", help="All that is not varied.")
+@list_option("slabs", "1,2,4,8", int, "Slabs.")
+@list_option("rows", "8,32", int, "Rows of a slab.")
+@list_option("columns", "32,128", int, "Columns.")
+@list_option("dot", "4,8", int, "Products added in one cell.")
+@list_option("load-rows", "1,4", int, "Stationary rows written per cycle and slab.")
+@list_option("bandwidth", "16,64", float, "Bytes a cycle of the memory; the bus is as wide as that needs.")
+@latency_option
+@group_option
+@click.option("--library", default="sky130hd", show_default=True, help="Cells whose measured areas the estimate is from.")
+@click.option("--scheduler", metavar="ADDRESS", help="Of a running Dask scheduler; workers on this machine if not given.")
+@click.option("--workers", type=click.IntRange(min=1), default=os.cpu_count(), show_default="processors", help="On this machine.")
+@click.option(
+    "--results", type=File, callback=output_file, default="explore.sqlite", show_default=True,
+    help="SQLite file of results, which a later search goes on from.",
+)  # fmt: skip
+@plot_option
+@json_file_option
+def explore(
+    *,
+    base: str,
+    bandwidth: list[float],
+    latency: int,
+    groups: tuple[str, ...],
+    library: str,
+    scheduler: str | None,
+    workers: int,
+    results: Path,
+    plot: Path | None,
+    json_path: Path | None,
+    **sizes: list[int],
+) -> None:
+    """Try arrays of many sizes on the suite, and show those that no other one beats in utilisation, area and bandwidth."""
+    from .report.liberty import LibraryError  # noqa: PLC0415
+    from .suite.explore import ARRAY_SIZES, grid, search  # noqa: PLC0415
+    from .suite.shapes import chosen  # noqa: PLC0415
+    from .suite.tables import front_table  # noqa: PLC0415
+
+    try:
+        workloads = chosen(groups)
+        points = grid(load_config(base), {name: sizes[name] for name in ARRAY_SIZES}, bandwidth)
+        with steps(len(points) * len(workloads)) as advance:
+            values = search(
+                points, workloads, results, library=library, scheduler=scheduler, workers=workers, latency=latency,
+                advance=lambda count: advance("", count),
+            )  # fmt: skip
+    except (ConfigError, LibraryError, ValueError) as error:
+        raise BadInputError(str(error)) from error
+    if json_path is not None:
+        write_json(json_path, values)
+    if plot is not None:
+        from .suite.plot import plot_front  # noqa: PLC0415
+
+        plot_front(values["points"], plot)
+    best = sum(point["front"] for point in values["points"])
+    wide_console().print(front_table(values).rich(f"Arrays that no other one beats, {library}"))
+    click.echo(f"Area is {values['area']}.")
+    click.echo(
+        f"explore: {best} of {len(values['points'])} arrays are on the front, {len(values['left_out'])} left out; "
+        f"{len(workloads)} workloads"
+    )
+
+
+def wide_console() -> "Console":
+    """Give a console that does not break the lines of a wide table where there is no terminal."""
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 240
+    return console
+
+
+@contextlib.contextmanager
+def steps(total: int) -> "Iterator[Callable[..., None]]":
+    """Show how far long work is, on a terminal; gives a function that is told what is done next, and how much has been done."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total)
+
+        def advance(name: str, count: int = 1) -> None:
+            progress.update(task, description=name, advance=count)
+
+        yield advance
 
 
 @contextlib.contextmanager

@@ -24,6 +24,12 @@ ACCUMULATOR_BYTES = ACCUMULATOR_BITS // 8
 MEMORY_LATENCY = 1
 """Cycles from a memory's read address to its data."""
 
+DRAM_LATENCY = 32
+"""Cycles of latency of the memory behind the bus, in simulation and prediction, unless told otherwise."""
+
+DRAM_BYTES = 2**30
+"""Its size, likewise."""
+
 MAX_CONTRACTION = (2 ** (ACCUMULATOR_BITS - 1) - 1) // 2 ** (2 * OPERAND_BITS - 2)
 """Longest K whose sum of K products (-128) * (-128) still fits an accumulator."""
 
@@ -33,6 +39,9 @@ BLOCK = 32
 CELLS = ("portable", "gates", "ecp5", "textbook")
 """Kinds of cell: `*` and `+` for any tool, a tree of adders for an ASIC, the multipliers of an ECP5 FPGA, and what all of them
 are measured against, one product and one addition of an accumulator's width."""
+
+AXI_DATA_WIDTHS = (64, 128, 256, 512)
+"""Bits of an AXI4 data bus."""
 
 MAX_SLABS = 30
 """Slabs that an instruction's 32-bit unit masks can name beside LOAD and DRAIN."""
@@ -244,7 +253,7 @@ class EngineConfig:
             value = getattr(self, name)
             require(least <= value <= 2**15, f"{name} must be {least} to {2**15}", value)
         require(self.accumulator_depth % 2 == 0, "accumulator_depth must be even", self.accumulator_depth)
-        require(self.axi_data_width in (64, 128, 256, 512), "axi_data_width must be 64, 128, 256 or 512", self.axi_data_width)
+        require(self.axi_data_width in AXI_DATA_WIDTHS, "axi_data_width must be 64, 128, 256 or 512", self.axi_data_width)
         require(32 <= self.axi_address_width <= 48, "axi_address_width must be 32 to 48", self.axi_address_width)
         require(1 <= self.max_burst <= 256, "max_burst must be 1 to 256", self.max_burst)
         require(

@@ -124,7 +124,7 @@ def decode_all(program: bytes, config: EngineConfig) -> NDArray[np.void]:
         position = 0
         for field in fields:
             if field.name in FOLLOWED:
-                decoded[field.name][chosen] = _bits(words[chosen], position, field.width)
+                decoded[field.name][chosen] = bits(words[chosen], position, field.width)
             position += field.width
     drains = opcodes == Opcode.DRAIN
     for name, values in _drained(decoded[drains], config).items():
@@ -132,7 +132,8 @@ def decode_all(program: bytes, config: EngineConfig) -> NDArray[np.void]:
     return decoded
 
 
-def _bits(words: NDArray[np.uint64], position: int, width: int) -> NDArray[np.uint64]:
+def bits(words: NDArray[np.uint64], position: int, width: int) -> NDArray[np.uint64]:
+    """Give a field of each instruction, words[instruction, 4], from bit `position` up."""
     low, shift = divmod(position, 64)
     value = words[:, low] >> np.uint64(shift)
     if shift + width > 64:

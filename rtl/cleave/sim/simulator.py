@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import EngineConfig
+from ..config import DRAM_BYTES, DRAM_LATENCY, EngineConfig
 from ..engine.axi import OKAY, SLVERR
 from ..engine.isa import INSTRUCTION_BYTES, Control, Counter, Error, Interrupt, Register, Status
 from ..errors import EngineError
@@ -87,12 +87,12 @@ class Simulator:
         self,
         config: EngineConfig,
         *,
-        latency: int = 32,
+        latency: int = DRAM_LATENCY,
         bandwidth: float | None = None,
         seed: int = 0,
         stalls: float = 0.0,
         trace: Path | str | None = None,
-        memory_bytes: int = 2**30,
+        memory_bytes: int = DRAM_BYTES,
         report: Report | None = None,
     ) -> None:
         bandwidth = float(config.axi_bytes if bandwidth is None else bandwidth)

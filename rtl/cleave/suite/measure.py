@@ -1,0 +1,173 @@
+"""One workload on one engine: compiled, predicted, bounded, and if wanted run on the RTL and compared with both.
+
+The prediction is that of the timing model, which equals the RTL to the cycle. *Array cycles* are those of the program's MATMULs
+without their tokens (`program.matmuls_alone`): what the array takes when memory is no limit, as tools without a memory count.
+"""
+
+import zlib
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..compile.gemm import CompiledGemm, compile_gemm
+from ..compile.tiling import Problem
+from ..config import DRAM_BYTES, DRAM_LATENCY, EngineConfig
+from ..engine.isa import INSTRUCTION_BYTES, Counter
+from ..model.timing import CAUSES, predict
+from ..sim.simulator import BASE, Simulator
+from .bounds import Bounds, bounds
+from .program import Cut, Traffic, cut, matmuls_alone, traffic
+from .shapes import Workload
+
+__all__ = ["MismatchError", "Prediction", "compiled_parts", "predict_workload", "run_on_rtl"]
+
+
+class MismatchError(AssertionError):
+    """The RTL's result differs from numpy's, or its cycles from the model's."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a workload takes on an engine.
+
+    Attributes
+    ----------
+    cycles, array_cycles
+        From start to done on this memory; and of the array alone.
+    utilisation, array_utilisation
+        Useful MACs over (MACs x either).
+    bounds
+        What no program can beat.
+    why
+        What slabs wait for most, and its share of all slab-cycles.
+    dram_bytes
+        Beats on the bus in both directions, the program's included.
+    """
+
+    config: EngineConfig
+    macs: int
+    cycles: int
+    array_cycles: int
+    bounds: Bounds
+    cut: Cut
+    traffic: Traffic
+    why: tuple[str, float]
+    dram_bytes: int
+    gemm: CompiledGemm = field(repr=False, compare=False)
+
+    @property
+    def utilisation(self) -> float:
+        """Useful MACs over (MACs x cycles)."""
+        return self.macs / (self.config.array.macs * self.cycles)
+
+    @property
+    def array_utilisation(self) -> float:
+        """Useful MACs over (MACs x array cycles)."""
+        return self.macs / (self.config.array.macs * self.array_cycles)
+
+    @property
+    def reached(self) -> float:
+        """Bound over cycles, 0 to 1."""
+        return self.bounds.cycles / self.cycles
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give everything for JSON, with units in the names."""
+        cause, share = self.why
+        return {
+            "cycles": self.cycles,
+            "array_cycles": self.array_cycles,
+            "utilisation": self.utilisation,
+            "array_utilisation": self.array_utilisation,
+            "bound": self.bounds.name,
+            "bound_cycles": self.bounds.cycles,
+            "reached": self.reached,
+            **{f"{name}_bound_cycles": cycles for name, cycles in asdict(self.bounds).items()},
+            "waits_most_for": cause,
+            "waits_most_share": share,
+            "dram_bytes": self.dram_bytes,
+            **asdict(self.traffic),
+            **asdict(self.cut),
+        }
+
+
+def compiled_parts(parts: tuple[int, ...]) -> tuple[int, ...]:
+    """Give the parts as which the compiler takes a workload: one GEMM of all rows, as long as it has one stationary matrix."""
+    return (sum(parts),)
+
+
+def _compile(parts: tuple[int, ...], k: int, n: int, config: EngineConfig) -> CompiledGemm:
+    return compile_gemm(Problem(sum(parts), k, n), config, window=DRAM_BYTES)
+
+
+def predict_workload(
+    parts: tuple[int, ...], k: int, n: int, config: EngineConfig, *, latency: int = DRAM_LATENCY, bandwidth: float | None = None
+) -> Prediction:
+    """Compile products of INT8 parts with a K x N matrix each, int32 results, and say what they take.
+
+    Parameters
+    ----------
+    parts, k, n
+        As a `Workload` has them.
+    latency, bandwidth
+        Of the memory: cycles, and bytes a cycle, by default one beat.
+
+    Raises
+    ------
+    ValueError
+        If the compiler refuses the problem, or operands, result and program do not fit `DRAM_BYTES`.
+    """
+    parts = compiled_parts(parts)
+    gemm = _compile(parts, k, n, config)
+    counters = predict(
+        gemm.program, config, latency=latency, bandwidth=bandwidth, base=BASE, offset=gemm.layout.program
+    ).counters
+    # Latency and bandwidth of the instruction fetch alone, which waits for nothing.
+    alone = predict(matmuls_alone(gemm.program), config, latency=1).counters
+    cause = max(CAUSES, key=lambda counter: counters[counter])
+    share = counters[cause] / (config.array.slabs * counters[Counter.CYCLES])
+    return Prediction(
+        config=config,
+        macs=sum(parts) * k * n,
+        cycles=counters[Counter.CYCLES],
+        array_cycles=alone[Counter.ARRAY_CYCLES],
+        bounds=bounds(parts, k, n, config, bandwidth=bandwidth),
+        cut=cut(gemm.program),
+        traffic=traffic(gemm.program, config),
+        why=(cause.name.removeprefix("STALL_").lower(), share),
+        dram_bytes=(counters[Counter.READ_BEATS] + counters[Counter.WRITE_BEATS]) * config.axi_bytes,
+        gemm=gemm,
+    )
+
+
+def operands(workload: Workload) -> tuple[NDArray[np.int8], NDArray[np.int8], NDArray[np.int32]]:
+    """Draw operands by the workload's name, and give A, the stationary matrix, and the product by numpy.
+
+    float64 holds every sum exactly: |sum| < 2**53.
+    """
+    rng = np.random.default_rng(zlib.crc32(workload.name.encode()))
+    a = rng.integers(-128, 128, (workload.m, workload.k), np.int8)
+    b = rng.integers(-128, 128, (workload.k, workload.n), np.int8)
+    return a, b, (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int32)
+
+
+def run_on_rtl(workload: Workload, prediction: Prediction, simulator: Simulator) -> None:
+    """Run a predicted workload on the RTL, with the simulator's memory as the prediction had it.
+
+    Raises
+    ------
+    MismatchError
+        If a bit of the product, or a cycle, is not as it must be.
+    """
+    a, b, expected = operands(workload)
+    gemm = prediction.gemm
+    gemm.place(simulator.memory, a, b)
+    counters = simulator.run(gemm.layout.program, len(gemm.program) // INSTRUCTION_BYTES).counters
+    computed = gemm.layout.unpack_result(simulator.memory)
+    wrong = np.count_nonzero(computed != expected)
+    where = f"{workload.name} on {prediction.config.name}"
+    if wrong:
+        raise MismatchError(f"{where}: {wrong} of {expected.size} values differ from numpy's")
+    if counters[Counter.CYCLES] != prediction.cycles:
+        raise MismatchError(f"{where}: the RTL takes {counters[Counter.CYCLES]} cycles, not {prediction.cycles} as the model says")
