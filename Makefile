@@ -3,6 +3,7 @@
 #   make test                    all tests;  make test PYTEST="-k seam -x"  passes options on
 #   make lint                    ruff, pyright, and whether docs/isa.md is up to date
 #   make bench-array bench-sim   utilisation of the array, speed of the simulator
+#   make bench-utilisation       the workload suite, split against monolithic, into docs/results.md
 #   make report-cells            area and delay on standard cells, into docs/area.md; with LIBERTY=FILE into out/, and with
 #                                ONLY=numerics, cells, blocks or arrays just that section, the others as they were
 #   make report-ecp5             clock and size of cells on an ECP5 FPGA, into docs/ecp5.md
@@ -20,7 +21,7 @@ BIN := .venv/bin
 READY := .venv/complete
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench-sim bench-array report-cells report-ecp5 accuracy mutate verify-model numbers verilog docs train lock clean
+.PHONY: help setup run test lint bench-sim bench-array bench-utilisation report-cells report-ecp5 accuracy mutate verify-model numbers verilog docs train lock clean
 
 help:
 	@sed -n '1,/^[^#]/s/^# \{0,1\}//p' Makefile
@@ -46,6 +47,12 @@ bench-sim: $(READY)
 
 bench-array: $(READY)
 	@$(BIN)/python scripts/bench_array.py
+
+bench-utilisation: $(READY)
+	@mkdir -p out
+	@$(BIN)/cleave bench utilisation --rtl-cycles 40000000 --json out/suite-default.json --plot docs/suite-default.svg
+	@$(BIN)/cleave bench utilisation --config large --model --json out/suite-large.json --plot docs/suite-large.svg
+	@$(BIN)/python scripts/suite_tables.py out/suite-default.json out/suite-large.json
 
 report-cells: $(READY)
 	@mkdir -p out

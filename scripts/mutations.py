@@ -58,6 +58,7 @@ ROUNDING_LANE = "tb/engine/test_drain_rounded.py -k lane"
 REQUANTISER = "tb/engine/test_requantiser.py"
 AXI_WRITE = "tb/engine/test_axi_write.py"
 COMPILE = "tb/compile tb/model"
+SUITE = "tb/suite"
 LANES_FLOATS = "tb/floats/test_products.py -k 'w4a8 and definition'"
 
 MUTATIONS = [
@@ -566,4 +567,31 @@ MUTATIONS = [
     Mutation("model/machine.py", "the model writes every segment to the first slab", COMPILE,
              "for slab in bits(slabs << segment):\n                self.moving",
              "for slab in bits(slabs):\n                self.moving"),
+    Mutation("suite/bounds.py", "a bound that charges every pass for its tile as well", SUITE,
+             "max(moving, array.load_cycles)",
+             "(moving + array.load_cycles)"),
+    Mutation("suite/bounds.py", "the bound of the worse choice of the moving operand", SUITE,
+             "return min(ways",
+             "return max(ways"),
+    Mutation("suite/bounds.py", "SCALE-Sim's folds without their loading", SUITE,
+             "part + 2 * rows + columns - 2",
+             "part + rows + columns - 2"),
+    Mutation("suite/program.py", "the array alone still waits for tokens", SUITE,
+             'if field.name in ("wait", "signal"):',
+             'if field.name in ("signal",):'),
+    Mutation("suite/program.py", "a LOAD to several slabs counts once", SUITE,
+             "int((loaded * copies).sum())",
+             "int(loaded.sum())"),
+    Mutation("suite/measure.py", "one wrong value in a product is let through", SUITE,
+             "    if wrong:\n",
+             "    if wrong > 1:\n"),
+    Mutation("suite/measure.py", "the RTL may take fewer cycles than the model says", SUITE,
+             "if counters[Counter.CYCLES] != prediction.cycles:",
+             "if counters[Counter.CYCLES] > prediction.cycles:"),
+    Mutation("suite/explore.py", "results of other sources are taken as new", SUITE,
+             "workload.k, workload.n, version()",
+             "workload.k, workload.n"),
+    Mutation("suite/explore.py", "points that are beaten in one cost alone are on the front", SUITE,
+             "all(a <= b for a, b",
+             "all(a < b for a, b"),
 ]  # fmt: skip

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from numbers_table import ACCURACY, ROOT, Row, markers, record, table
+from numbers_table import ACCURACY, ARRAY, ROOT, SUITES, Row, markers, record, table
 
 BASELINES = {
     "monolithic_same_port": "same stationary port",
@@ -147,6 +147,7 @@ def results(run: dict[str, Any], array: dict[str, Any], speeds: list[dict[str, A
         "A train of M = 64 passes on the whole array fused, one thread; Amaranth's own simulator runs a much shorter train.",
         "",
         table(("config", "simulator", "build s", "cycles", "cycles/s", "million useful MAC/s"), simulators),
+        *suite(),
         "## Accuracy of float products",
         "",
         "Errors of the elements of FP32 results against float64, quantisation included, over the element: the median, and the",
@@ -166,6 +167,35 @@ def results(run: dict[str, Any], array: dict[str, Any], speeds: list[dict[str, A
         "- [mutations.md](mutations.md): deliberate breaks, and the tests that notice them (`make mutate`)",
         "",
     ])
+
+
+def suite() -> list[str]:
+    """Give the section of the workload suite, whose tables are recorded by `make bench-utilisation`."""
+    lines = [
+        "## The workload suite",
+        "",
+        "`make bench-utilisation`: shapes of public models, each compiled by the same compiler for the split array and for two",
+        "monolithic ones of as many MACs, (a) with the stationary port of one slab, (b) with that of all slabs. *By RTL*: measured",
+        "on the simulated RTL, where every bit of the product was compared with numpy, and every cycle with the timing model. *By",
+        "model*: the timing model alone. `cleave bench utilisation --json` has every shape's source, parts, tiles and bounds.",
+        "",
+        "*With memory* is from start to done, over the simulator's DRAM (32 cycles of latency, one bus beat a cycle, shared by",
+        "reads and writes). The *bound* is the largest of compute, scratchpad and DRAM, from sizes alone; *reached* is bound over",
+        "cycles. Where the goal is missed, the table says what slabs wait for most, and in which share of their cycles.",
+        "",
+        "*The array alone* is the same program's MATMULs without their tokens: what the array takes when operands are always",
+        "there. That is what SCALE-Sim counts, by ceil(K / R) ceil(N / C) (M + 2 R + C - 2) - 1 for a weight-stationary array of",
+        "R x C, one product after the other, and what SISA (Altamura et al., 2026) compares. The rest is bytes per MAC of the",
+        "program with memory: read from and written to operand and accumulator banks, through the registers of cells (bytes",
+        "times cells), and over the bus.",
+        "",
+    ]
+    titles = {"suite-default": "The default array", "suite-large": "128 x 128"}
+    for name in SUITES:
+        lines += [f"### {titles[name]}, with memory", "", "".join(markers(name)), ""]
+        lines += [f"### {titles[name]}, the array alone", "", "".join(markers(name + ARRAY)), ""]
+        lines += [f"![plot]({name}.svg)", ""]
+    return lines
 
 
 def _processor() -> str:

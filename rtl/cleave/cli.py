@@ -229,7 +229,7 @@ def run(config: "EngineConfig", limit: int | None, json_path: Path | None, backe
         raise click.ClickException(f"FAIL {error}") from error
 
 
-@cli.group(cls=Commands)
+@cli.group(cls=Commands, no_args_is_help=False)
 def report() -> None:
     """Measure what the hardware comes to."""
 
@@ -315,7 +315,7 @@ def model(
     show_values(f"{m} x {k} x {n} on {config.name}", prediction.as_dict(), as_json=as_json)
 
 
-@cli.group(cls=Commands)
+@cli.group(cls=Commands, no_args_is_help=False)
 def bench() -> None:
     """Measure the array on the workload suite."""
 

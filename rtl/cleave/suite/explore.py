@@ -184,10 +184,8 @@ def cluster(scheduler: str | None, workers: int) -> "Iterator[Client]":
         with Client(scheduler) as client:
             yield client
         return
-    local = LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=workers > 1, dashboard_address=None, silence_logs=logging.CRITICAL
-    )
-    with local, Client(local) as client:
+    quiet: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+    with LocalCluster(n_workers=workers, threads_per_worker=1, processes=workers > 1, **quiet) as local, Client(local) as client:
         yield client
 
 

@@ -41,6 +41,7 @@ def plot_suite(report: Mapping[str, Any], path: Path) -> None:
         label = f"over {name.replace('_', ' ')}"
         speed.plot([row[f"array_speedup_over_{name}"] for row in rows], places, "o", ms=4, color=colour, label=label)
     speed.set_xscale("log", base=2)
+    speed.xaxis.set_major_formatter("{x:g}")
     speed.axvline(1, color="black", lw=0.6)
     speed.set_title(f"speed-up of the array alone, {report['configurations'][SPLIT]}")
     speed.set_yticks(places, names, fontsize=7)

@@ -6,7 +6,17 @@ from typing import Any
 from ..report.tables import Table, number, percent
 from .bench import BASELINES, SPLIT
 
-__all__ = ["array_table", "front_table", "memory_table"]
+__all__ = ["ARRAY_HEAD", "MEMORY_HEAD", "array_table", "front_table", "memory_table"]
+
+MEMORY_HEAD = (
+    "workload", "M x K x N", "cycles", *(f"mono ({short})" for short in BASELINES.values()), "utilisation",
+    *(f"x over ({short})" for short in BASELINES.values()), "bound", "reached", "goal", "waits most for", "by",
+)  # fmt: skip
+ARRAY_HEAD = (
+    "workload", "cycles", *(f"mono ({short})" for short in BASELINES.values()), "SCALE-Sim", "utilisation",
+    *(f"x over ({short})" for short in BASELINES.values()), "x over SCALE-Sim", "partition", "SRAM read", "SRAM written", "hops",
+    "DRAM",
+)  # fmt: skip
 
 Report = Mapping[str, Any]
 
@@ -27,10 +37,6 @@ def _times(value: float) -> str:
 
 def memory_table(report: Report) -> Table:
     """Tabulate what workloads take with their memory: cycles, speed-up over the baselines, bound and what is reached of it."""
-    head = (
-        "workload", "M x K x N", "cycles", *(f"mono ({short})" for short in BASELINES.values()), "utilisation",
-        *(f"x over ({short})" for short in BASELINES.values()), "bound", "reached", "goal", "waits most for", "by",
-    )  # fmt: skip
     rows = []
     for row in report["workloads"]:
         split = row[SPLIT]
@@ -47,16 +53,11 @@ def memory_table(report: Report) -> Table:
             f"geometric mean, {group}", "", "", "", "", percent(means["utilisation"]),
             *(_times(means[f"speedup_over_{name}"]) for name in BASELINES), "", percent(means["reached"]), "", "", "",
         ))  # fmt: skip
-    return Table(head, rows, words=2)
+    return Table(MEMORY_HEAD, rows, words=2)
 
 
 def array_table(report: Report) -> Table:
     """Tabulate what the array alone takes: cycles, speed-up over the baselines and SCALE-Sim's count, and energy proxies."""
-    head = (
-        "workload", "cycles", *(f"mono ({short})" for short in BASELINES.values()), "SCALE-Sim", "utilisation",
-        *(f"x over ({short})" for short in BASELINES.values()), "x over SCALE-Sim", "partition", "SRAM read", "SRAM written",
-        "hops", "DRAM",
-    )  # fmt: skip
     rows = []
     proxies = ("scratchpad_read", "scratchpad_written", "register_hop", "dram")
     for row in report["workloads"]:
@@ -72,7 +73,7 @@ def array_table(report: Report) -> Table:
             f"geometric mean, {group}", "", "", "", "", percent(means["array_utilisation"]),
             *(_times(means[f"array_speedup_over_{name}"]) for name in (*BASELINES, "scale_sim")), "", "", "", "", "",
         ))  # fmt: skip
-    return Table(head, rows)
+    return Table(ARRAY_HEAD, rows)
 
 
 def front_table(found: Report) -> Table:
