@@ -153,7 +153,7 @@ def test_bad_input_of_matmul(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     ("arguments", "message"),
     [
         ([], "Missing command"),
-        (["multiply"], "command must be one of info, matmul"),
+        (["multiply"], "command must be one of bench, explore, info, matmul, model"),
         (["info", "--config", "huge"], "config must be one of tiny"),
         (["verilog"], "Missing option '-o'"),
         (["run", "--limit", "0"], "0 is not in the range x>=1"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cleave.compile.gemm import compile_gemm
+from cleave.compile.program import Program
 from cleave.compile.tiling import Problem
 from cleave.config import PRESETS, EngineConfig
 from cleave.engine.isa import INSTRUCTION_BYTES, Counter, Destination, Instruction, Opcode, decode
@@ -60,6 +61,14 @@ def counted(program: bytes, config: EngineConfig) -> Traffic:
 def test_traffic(name: str, shape: tuple[int, int, int]) -> None:
     program = compile_gemm(Problem(*shape), PRESETS[name]).program
     assert traffic(program, PRESETS[name]) == counted(program, PRESETS[name])
+
+
+def test_a_load_to_several_slabs_is_written_to_each() -> None:
+    program = Program()
+    for slabs in (0b01, 0b10, 0b11):
+        program.load(Destination.MOVING, slabs=slabs, address=0, rows=3, row_bytes=4, memory=0, stride=4)
+    program.load(Destination.PARAMETERS, slabs=0, address=0, rows=1, row_bytes=8, memory=0, stride=8)
+    assert traffic(program.encode(), TINY) == Traffic(0, (1 + 1 + 2) * 3 * 4, 0)
 
 
 @pytest.mark.parametrize("partition", [1, 2])
