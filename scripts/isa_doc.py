@@ -85,11 +85,19 @@ EXAMPLE: list[tuple[str, Opcode, dict[str, int]]] = [
         {"destination": Destination.MOVING, "slabs": 0b01, "rows": M, "row_bytes": K, "memory": MOVING, "stride": K},
     ),
     (
-        "W into the stationary banks: rows 0 to 3 to slab 0, 4 to 7 to slab 1; a token to slab 0 for both LOADs",
+        "rows 0 to 3 of W into slab 0's stationary bank",
         Opcode.LOAD,
         {
-            "signal": slab_bit(0), "destination": Destination.STATIONARY, "slabs": 0b01, "rows": K, "row_bytes": N,
-            "memory": STATIONARY, "stride": N,
+            "destination": Destination.STATIONARY, "slabs": 0b01, "rows": K // 2, "row_bytes": N, "memory": STATIONARY,
+            "stride": N,
+        },
+    ),
+    (
+        "rows 4 to 7 into slab 1's; a token to slab 0 for all LOADs",
+        Opcode.LOAD,
+        {
+            "signal": slab_bit(0), "destination": Destination.STATIONARY, "slabs": 0b10, "rows": K // 2, "row_bytes": N,
+            "memory": STATIONARY + K // 2 * N, "stride": N,
         },
     ),
     (
@@ -221,15 +229,23 @@ partitions that overlap follow each other in the queues of the slabs that they s
 
 ## LOAD
 
-Copies `rows` rows of `row_bytes` bytes, `stride` apart, from memory into banks.
+Copies `rows` rows of `row_bytes` bytes, `stride` apart, from memory into banks. Each cycle it takes a bus beat, and writes as many
+segments of a memory row, for slabs side by side, as fit a beat, at least one and at most those up to the next fold.
 
 {fields(Opcode.LOAD)}
 
-- **Moving**: one memory row is one row of A. Its bytes are cut into segments of one slab's `rows` bytes; segment j
-  goes to the slabs in `slabs << j`, all at the same address, so one LOAD lays a long row across the slabs of a
-  fused partition, and with several bits set the same row goes to several partitions.
-- **Stationary**: one memory row is one row of W, at most `columns` bytes. Rows are cut into segments of one slab's
-  `rows` rows, again j slabs further south. A bank word holds `load_rows` rows, a tile `rows / load_rows` words.
+- **Moving**: one memory row is one row of A. Its bytes are cut into segments of one slab's `rows` bytes. Segment j of memory row
+  r goes to the slabs in `slabs << (j mod fold)`, word `address + r + (j div fold) * step`. So one LOAD lays a long row across the
+  slabs of a fused partition and, folded, one pass's words behind the other's; with several bits set in `slabs` the same row goes
+  to several partitions.
+- **Stationary**: memory rows are cut into segments of `columns` bytes, each of them one slab's part of a row of W. Segment j goes
+  to the slabs in `slabs << (j mod fold)`; after `fold` segments, and with each memory row, comes the next row of W. Row q of W,
+  counted from 0 through the instruction, goes to word `address + (q mod rows) div load_rows + (q div rows) * step`, part
+  (q mod rows) mod `load_rows` of it, `rows` being the slab's: a bank word holds `load_rows` rows, a tile `rows / load_rows` words,
+  and tiles follow each other `step` words apart. One LOAD fills the slabs of a partition if row q of each slab's tile stands side
+  by side in memory.
+- With `fold` 0 a memory row is never folded: j mod fold is j, j div fold 0. Segments of one fold must go to different slabs.
+  Otherwise places may be written twice: memory rows are written one after the other, and in each its segments.
 - **Parameters**: records of 8 bytes for DRAIN, one per column, of one of two kinds. To requantise: bias int32, multiplier uint16,
   shift uint16, of which only the lowest 6 bits count. To round: exponent int16, random uint8, anchor uint8 (of rows, for outputs in
   blocks), NaN uint8, of which only the lowest bit counts, and 3 bytes that are not used.

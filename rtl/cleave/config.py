@@ -40,7 +40,7 @@ CELLS = ("portable", "gates", "ecp5", "textbook")
 """Kinds of cell: `*` and `+` for any tool, a tree of adders for an ASIC, the multipliers of an ECP5 FPGA, and what all of them
 are measured against, one product and one addition of an accumulator's width."""
 
-AXI_DATA_WIDTHS = (64, 128, 256, 512)
+AXI_DATA_WIDTHS = (64, 128, 256, 512, 1024)
 """Bits of an AXI4 data bus."""
 
 MAX_SLABS = 30
@@ -213,7 +213,7 @@ class EngineConfig:
     parameter_depth
         Words of the drain's parameter memory; a word is `drain_lanes` records of bias, multiplier and shift.
     axi_data_width
-        Bits of the AXI4 data bus: 64, 128, 256 or 512.
+        Bits of the AXI4 data bus: 64, 128, 256, 512 or 1024.
     axi_address_width
         Bits of an AXI4 address, 32 to 48.
     max_burst
@@ -253,7 +253,7 @@ class EngineConfig:
             value = getattr(self, name)
             require(least <= value <= 2**15, f"{name} must be {least} to {2**15}", value)
         require(self.accumulator_depth % 2 == 0, "accumulator_depth must be even", self.accumulator_depth)
-        require(self.axi_data_width in AXI_DATA_WIDTHS, "axi_data_width must be 64, 128, 256 or 512", self.axi_data_width)
+        require(self.axi_data_width in AXI_DATA_WIDTHS, "axi_data_width must be 64, 128, 256, 512 or 1024", self.axi_data_width)
         require(32 <= self.axi_address_width <= 48, "axi_address_width must be 32 to 48", self.axi_address_width)
         require(1 <= self.max_burst <= 256, "max_burst must be 1 to 256", self.max_burst)
         require(
@@ -329,6 +329,11 @@ class EngineConfig:
     def segments(self) -> int:
         """Moving words, for as many adjacent slabs, that LOAD writes in one cycle."""
         return max(1, min(self.array.slabs, self.axi_bytes // self.array.rows))
+
+    @property
+    def stationary_segments(self) -> int:
+        """Stationary rows, for as many adjacent slabs, that LOAD writes in one cycle."""
+        return max(1, min(self.array.slabs, self.axi_bytes // self.array.columns))
 
     @property
     def scratchpad_bytes(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from cleave.compile.layout import side_by_side
 from cleave.compile.program import Program
 from cleave.compile.trains import Train, compile_trains
 from cleave.config import PRESETS, ArrayConfig, EngineConfig
@@ -107,12 +108,12 @@ def sequence(simulator: Simulator, cuts: list[tuple[int, int]], rows: int, *, sc
     w = rng.integers(-128, 128, (array.slabs * array.rows, array.columns), np.int8)
     memory = simulator.memory
     memory[: a.size] = a.reshape(-1).view(np.uint8)
-    memory[2**16 : 2**16 + w.size] = w.reshape(-1).view(np.uint8)
+    memory[2**16 : 2**16 + w.size] = side_by_side(w, array).reshape(-1).view(np.uint8)
     program = Program()
     program.load(Destination.MOVING, slabs=1, address=0, rows=rows, row_bytes=a.shape[1], memory=0, stride=a.shape[1])
     load = program.load(
-        Destination.STATIONARY, slabs=1, address=0, rows=len(w), row_bytes=array.columns, memory=2**16,
-        stride=array.columns,
+        Destination.STATIONARY, slabs=1, address=0, rows=array.rows, row_bytes=array.slabs * array.columns, memory=2**16,
+        stride=array.slabs * array.columns,
     )  # fmt: skip
     if scaled:
         line = 1 + array.slabs

@@ -38,14 +38,32 @@ def depth(config: EngineConfig, destination: int) -> int:
     return (moving, stationary, parameters, parameters, moving, stationary)[destination]
 
 
+def placed(config: EngineConfig, load: Fields) -> list[tuple[int, int, int, int, int]]:
+    """Give memory row, segment, steps to the south, word and part of each segment of a LOAD of operands, in order."""
+    array, places, q = config.array, [], 0
+    stationary = load["destination"] == Destination.STATIONARY
+    segments = -(-load["row_bytes"] // (array.columns if stationary else array.rows))
+    for r in range(load["rows"]):
+        for j in range(segments):
+            turn, south = divmod(j, load["fold"]) if load["fold"] else (0, j)
+            if stationary:
+                q += j > 0 and south == 0
+                k = q % array.rows
+                word = load["address"] + k // array.load_rows + q // array.rows * load["step"]
+                places.append((r, j, south, word, k % array.load_rows))
+            else:
+                places.append((r, j, south, load["address"] + r + turn * load["step"], 0))
+        q += 1
+    return places
+
+
 def extent(config: EngineConfig, load: Fields) -> tuple[int, int]:
     """Give the words of a bank, and the steps to the south, that a legal destination's instruction uses."""
-    array, rows, row_bytes = config.array, load["rows"], load["row_bytes"]
+    rows, row_bytes = load["rows"], load["row_bytes"]
     match Destination(load["destination"]):
-        case Destination.MOVING:
-            return rows, -(-row_bytes // array.rows)
-        case Destination.STATIONARY:
-            return -(-min(rows, array.rows) // array.load_rows), -(-rows // array.rows)
+        case Destination.MOVING | Destination.STATIONARY:
+            places = placed(config, load)
+            return max(place[3] for place in places) + 1 - load["address"], max(place[2] for place in places) + 1
         case Destination.MOVING_SCALES:
             return rows, row_bytes - 1
         case Destination.STATIONARY_SCALES:
@@ -63,13 +81,15 @@ def errors(config: EngineConfig, load: Fields, base: int, size: int) -> set[Erro
     words, steps = extent(config, load)
     if steps == 0:
         return {Error.ILLEGAL_INSTRUCTION}
-    illegal = load["element"] and not (config.block_scales and destination in (Destination.MOVING, Destination.STATIONARY))
+    operands = destination in (Destination.MOVING, Destination.STATIONARY)
+    illegal = load["element"] and not (config.block_scales and operands)
+    illegal |= bool(load["fold"] or load["step"]) and not operands
     if destination in (Destination.PARAMETERS, Destination.ROW_PARAMETERS):
         illegal |= slabs != 0
     else:
         named = [slabs << step for step in range(steps)]
         illegal |= slabs == 0 or named[-1] >> array.slabs or any(slabs & other for other in named[1:])
-        illegal |= destination in (Destination.STATIONARY, Destination.STATIONARY_SCALES) and load["row_bytes"] > array.columns
+        illegal |= destination == Destination.STATIONARY_SCALES and load["row_bytes"] > array.columns
         illegal |= destination == Destination.MOVING_SCALES and load["row_bytes"] > 1 + array.slabs
     if illegal:
         found.add(Error.ILLEGAL_INSTRUCTION)
@@ -125,19 +145,21 @@ def write(config: EngineConfig, banks: Banks, load: Fields, window: bytes) -> No
     """Do a legal instruction."""
     array, address = config.array, load["address"]
     anchors = np.zeros(0, np.uint8)
-    for r in range(load["rows"]):
-        start = load["memory"] + r * load["stride"]
-        row = np.frombuffer(window[start:start + load["row_bytes"]], np.uint8)
+    starts = [load["memory"] + r * load["stride"] for r in range(load["rows"])]
+    rows = [np.frombuffer(window[start:start + load["row_bytes"]], np.uint8) for start in starts]
+    if load["destination"] in (Destination.MOVING, Destination.STATIONARY):
+        stationary = load["destination"] == Destination.STATIONARY
+        for r, j, south, word, part in placed(config, load):
+            width = array.columns if stationary else array.rows
+            segment = _words(decode(rows[r], load["element"])[j * width:(j + 1) * width], width)
+            for slab in _slabs(load["slabs"] << south):
+                if stationary:
+                    banks["stationary"][slab, word, part] = segment
+                else:
+                    banks["moving"][slab, word] = segment
+        return
+    for r, row in enumerate(rows):
         match Destination(load["destination"]):
-            case Destination.MOVING:
-                for j, word in enumerate(_words(decode(row, load["element"]), array.rows)):
-                    for slab in _slabs(load["slabs"] << j):
-                        banks["moving"][slab, address + r] = word
-            case Destination.STATIONARY:
-                block, k = divmod(r, array.rows)
-                for slab in _slabs(load["slabs"] << block):
-                    place = slab, address + k // array.load_rows, k % array.load_rows
-                    banks["stationary"][place] = _words(decode(row, load["element"]), array.columns)
             case Destination.MOVING_SCALES:
                 for j, distance in enumerate(row[0] - row[1:]):
                     for slab in _slabs(load["slabs"] << j):
@@ -160,9 +182,9 @@ def write_chunk(config: EngineConfig, banks: Banks, chunk) -> None:  # noqa: ANN
         assert not any(chunk["slabs"])
         banks[Destination(destination).name.lower()][address] = content[:8 * config.drain_lanes]
     elif destination in (Destination.STATIONARY, Destination.STATIONARY_SCALES):
-        assert not any(list(chunk["slabs"])[1:])
-        for slab in _slabs(chunk["slabs"][0]):
-            banks["stationary"][slab, address, chunk["part"]] = content[:array.columns]
+        for j, mask in enumerate(chunk["slabs"]):
+            for slab in _slabs(mask):
+                banks["stationary"][slab, address, chunk["part"]] = content[j * array.columns:(j + 1) * array.columns]
     elif destination == Destination.MOVING_SCALES:
         for j, mask in enumerate(chunk["slabs"]):
             for slab in _slabs(mask):
@@ -195,7 +217,9 @@ def random_any(config: EngineConfig, rng: Random, size: int, largest: int = 12) 
     element = 0
     if rng.random() < 0.8:  # what is legal, as far as it is known so far
         match destination:
-            case Destination.STATIONARY | Destination.STATIONARY_SCALES:
+            case Destination.STATIONARY:
+                row_bytes = rng.randint(1, 2 * array.slabs * array.columns)
+            case Destination.STATIONARY_SCALES:
                 row_bytes = rng.randint(1, array.columns)
             case Destination.PARAMETERS | Destination.ROW_PARAMETERS:
                 slabs = 0
@@ -205,6 +229,10 @@ def random_any(config: EngineConfig, rng: Random, size: int, largest: int = 12) 
             rows = rng.randint(2, 1 + array.slabs)
     if config.block_scales and (destination <= Destination.STATIONARY or rng.random() < 0.1):
         element = rng.randrange(4)
+    fold = step = 0
+    if destination <= Destination.STATIONARY or rng.random() < 0.05:
+        fold = rng.choice([0, 1, rng.randint(1, array.slabs), rng.randrange(32)])
+        step = rng.choice([0, rng.randrange(4), array.load_cycles, rng.randrange(max(1, words // 4)), rng.randrange(2**15)])
     stride = rng.choice([row_bytes, row_bytes, rng.randrange(200), 0])
     span = (rows - 1) * stride + row_bytes
     return {
@@ -216,6 +244,8 @@ def random_any(config: EngineConfig, rng: Random, size: int, largest: int = 12) 
         "row_bytes": row_bytes,
         "memory": rng.randrange(max(1, size - span)) if rng.random() < 0.9 else max(0, size - span),
         "stride": stride,
+        "fold": fold,
+        "step": step,
         "signal": rng.getrandbits(32),
     }
 

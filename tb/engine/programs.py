@@ -69,12 +69,12 @@ def banks(config: EngineConfig) -> list[Instruction]:
     """
     array = config.array
     every_slab = sum(slab_bit(s) for s in range(array.slabs))
-    width = array.slabs * array.rows
+    width, line = array.slabs * array.rows, array.slabs * array.columns
     tiles = config.stationary_depth // config.tile_words
     loads = [load(rows=config.moving_depth, row_bytes=width, stride=width)]
     loads += [
-        load(Destination.STATIONARY, address=tile * config.tile_words, rows=width, row_bytes=array.columns,
-             memory=2**16 + tile * width * array.columns, stride=array.columns)
+        load(Destination.STATIONARY, address=tile * config.tile_words, rows=array.rows, row_bytes=line,
+             memory=2**16 + tile * array.rows * line, stride=line)
         for tile in range(tiles)
     ]  # fmt: skip
     if config.block_scales:

@@ -39,13 +39,13 @@ def matmul(**fields: int) -> Instruction:
 def whole() -> list[Instruction]:
     """One of everything: both kinds of operands, split and fused passes, parameters, and all outputs."""
     array, columns = CONFIG.array, CONFIG.array.columns
-    width = array.slabs * array.rows
+    width, line = array.slabs * array.rows, array.slabs * columns
     last = slab_bit(array.slabs - 1)
     moving = drain(Output.MOVING, slab=2, rows=2, columns=4, memory=1 | 8 << 32, wait=last, signal=last)
     return [
         load(Destination.PARAMETERS, rows=1, row_bytes=48, memory=64),
         load(rows=10, row_bytes=width, memory=200, stride=width),
-        load(Destination.STATIONARY, rows=width, row_bytes=columns, memory=400, stride=columns, signal=slab_bit(0) | DRAIN),
+        load(Destination.STATIONARY, rows=array.rows, row_bytes=line, memory=400, stride=line, signal=slab_bit(0) | DRAIN),
         matmul(first=0, rows=2, wait=LOAD),
         matmul(first=0, count=3, rows=4, passes=2, accumulate_rest=1, signal=DRAIN),
         Instruction(moving.opcode, moving.fields | {"wait": last | LOAD, "signal": slab_bit(0)}),
@@ -226,12 +226,12 @@ def test_restart_while_a_tile_is_written(long_tiles: Simulator) -> None:
     simulator = long_tiles
     simulator.memory[:] = np.random.default_rng(1).integers(0, 256, WINDOW, np.uint8)
     program = [
-        load(row_bytes=96, memory=0), load(Destination.STATIONARY, rows=96, row_bytes=2, memory=100, stride=2, signal=slab_bit(0)),
+        load(row_bytes=96, memory=0), load(Destination.STATIONARY, rows=48, row_bytes=4, memory=100, stride=4, signal=slab_bit(0)),
         programs.matmul(wait=LOAD, count=2, signal=DRAIN), drain(slab=1, columns=2, memory=1000, wait=slab_bit(1)),
     ]  # fmt: skip
     assert simulator.run(*place(simulator.memory, program, PROGRAM), max_cycles=LIMIT).status == Status.DONE
-    row, tile = simulator.memory[:96].view(np.int8).astype(int), simulator.memory[100:292].view(np.int8).reshape(96, 2)
-    expected = row @ tile
+    row, tile = simulator.memory[:96].view(np.int8).astype(int), simulator.memory[100:292].view(np.int8).reshape(48, 2, 2)
+    expected = row[:48] @ tile[:, 0] + row[48:] @ tile[:, 1]
     resident = [programs.matmul(count=2, signal=DRAIN), drain(slab=1, columns=2, memory=1000, wait=slab_bit(1))]
     window = place(simulator.memory, resident, PROGRAM)
     for delay in range(150):

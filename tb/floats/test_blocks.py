@@ -10,6 +10,7 @@ from cleave import ArrayConfig, Engine, EngineConfig
 from cleave.api import Backend
 from cleave.compile.floats import BLOCK_RESULTS, ROUNDINGS, prepare
 from cleave.compile.gemm import compile_gemm
+from cleave.compile.layout import side_by_side
 from cleave.compile.program import Program
 from cleave.compile.tiling import Problem, Scaling
 from cleave.config import BLOCK
@@ -100,15 +101,17 @@ def test_a_result_is_the_next_operand(backend: Backend, element: Format, rng: np
         of_rows, of_columns = np.zeros(m, ROUND_RECORD), np.zeros(p, ROUND_RECORD)
         of_rows["exponent"] = anchors - 127
         of_columns["exponent"] = tops[0].astype(int) - 127 + x.operand.step_exponent + weights.operand.step_exponent - fraction
-        *places, result = write(
-            engine.memory, first.end, weights.codes, np.concatenate([tops, weights.scales]), of_columns, of_rows, np.zeros(16)
-        )  # fmt: skip
+        scales = np.concatenate([tops, weights.scales])
+        packed = side_by_side(weights.codes, WIDE.array)
+        *places, result = write(engine.memory, first.end, packed, scales, of_columns, of_rows, np.zeros(16))
         program, stride, here = Program(), first.layout.result_stride, first.layout.result
         rows = {"slabs": 1, "address": 0, "rows": m, "stride": stride}
         program.load(Destination.MOVING, row_bytes=n, memory=here, element=ELEMENTS.index(element), **rows)
         program.load(Destination.MOVING_SCALES, row_bytes=block_row_bytes(n) - n, memory=here + n, **rows)
         columns = {"slabs": 1, "row_bytes": p, "stride": p}
-        program.load(Destination.STATIONARY, address=0, rows=n, memory=places[0], **columns)
+        line = 2 * WIDE.array.columns
+        tile = {"slabs": 1, "address": 0, "rows": WIDE.array.rows, "row_bytes": line, "stride": line}
+        program.load(Destination.STATIONARY, memory=places[0], **tile)
         program.load(Destination.STATIONARY_SCALES, address=WIDE.array.load_cycles, rows=3, memory=places[1], **columns)
         once = {"slabs": 0, "address": 0, "rows": 1, "stride": 0}
         program.load(Destination.PARAMETERS, row_bytes=of_columns.nbytes, memory=places[2], **once)

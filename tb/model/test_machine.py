@@ -1,14 +1,20 @@
 """The bit-exact machine: field by field against the instruction set's words, and every error."""
 
+from contextlib import nullcontext
+from random import Random
+
 import numpy as np
 import pytest
 
 from cleave.config import PRESETS, ArrayConfig, EngineConfig
-from cleave.engine.isa import INSTRUCTION_BYTES, Destination, Error, Opcode, Output, encode, slab_bit
+from cleave.engine.isa import INSTRUCTION_BYTES, Destination, Error, Instruction, Opcode, Output, encode, slab_bit
 from cleave.errors import EngineError
+from cleave.model.check import check
 from cleave.model.machine import Machine
 from cleave.numerics.formats import E2M1, ELEMENTS
 from cleave.numerics.requantise import RECORD
+from tb.engine.load_reference import empty_banks, errors, lower_scales, random_any, random_legal, write
+from tb.engine.read_memory import CONFIGS
 
 CONFIG = EngineConfig(
     ArrayConfig(slabs=3, rows=4, columns=6, dot=2, load_rows=2), moving_depth=16, stationary_depth=8,
@@ -62,15 +68,53 @@ def test_load_moving() -> None:
 
 
 def test_load_stationary() -> None:
+    """Two tiles side by side, the second with shorter rows; then the first rows of the next two tiles, further on."""
     built = machine()
     before = built.stationary.copy()
-    run(built, load(Destination.STATIONARY, slabs=0b010, address=6, rows=7, row_bytes=5, memory=200, stride=5))
-    data = built.memory[200:235].view(np.int8).reshape(7, 5)
+    run(built, load(Destination.STATIONARY, slabs=0b010, address=1, step=4, rows=7, row_bytes=11, memory=200, stride=11))
+    data = built.memory[200:277].view(np.int8).reshape(7, 11)
     for row in range(7):
-        slab, within = 1 + row // 4, row % 4
-        np.testing.assert_array_equal(built.stationary[slab, 6 + within // 2, within % 2], [*data[row], 0])
-    np.testing.assert_array_equal(built.stationary[2, 7, 1], before[2, 7, 1])  # the row that was not loaded
+        word, part = 1 + 4 * (row // 4) + row % 4 // 2, row % 2
+        np.testing.assert_array_equal(built.stationary[1, word, part], data[row, :6])
+        np.testing.assert_array_equal(built.stationary[2, word, part], [*data[row, 6:], 0])
+    np.testing.assert_array_equal(built.stationary[1:, 6, 1], before[1:, 6, 1])  # the row that was not loaded
+    np.testing.assert_array_equal(built.stationary[:, [0, 3, 4, 7]], before[:, [0, 3, 4, 7]])
     np.testing.assert_array_equal(built.stationary[0], before[0])
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_loads_as_the_instruction_set_says(name: str, seed: int) -> None:
+    """Random instructions of all kinds, folds and steps, which may write a place more than once, against a row by row reference."""
+    config, rng = CONFIGS[name], Random(seed)
+    for _ in range(150):
+        fields = random_legal(config, rng, WINDOW // 2)
+        built = Machine(config, np.frombuffer(bytearray(lower_scales([fields], rng.randbytes(WINDOW))), np.uint8))
+        banks = {
+            "moving": built.moving, "stationary": built.stationary, "distances": built.distances,
+            "parameters": built.parameters, "row_parameters": built.row_parameters,
+        }  # fmt: skip
+        for bank in banks.values():
+            bank.view(np.uint8)[:] = 0xEE
+        expected = empty_banks(config)
+        write(config, expected, fields, built.memory.tobytes())
+        run(built, (Opcode.LOAD, fields | {"signal": 0}))
+        for kind, bank in banks.items():
+            assert (bank.view(np.uint8).reshape(-1) == expected[kind].reshape(-1)).all(), (kind, fields)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_refuses_what_the_instruction_set_says(name: str, seed: int) -> None:
+    config, rng = CONFIGS[name], Random(seed)
+    refused = set()
+    for _ in range(500):
+        fields = random_any(config, rng, WINDOW) | {"signal": 0}
+        wanted = errors(config, fields, 0, WINDOW)
+        with pytest.raises(EngineError) if wanted else nullcontext() as caught:
+            check(Instruction(Opcode.LOAD, {"wait": 0, **fields}), config, index=0, window=WINDOW)
+        if caught is not None:
+            assert caught.value.code in wanted, (fields, str(caught.value))
+            refused.add(caught.value.code)
+    assert {ILLEGAL, RANGE} <= refused
 
 
 def test_load_broadcasts() -> None:
@@ -218,13 +262,21 @@ BAD = {
     ),
     "load, no rows": (load(rows=0), ILLEGAL),
     "load, no bytes": (load(row_bytes=0), ILLEGAL),
-    "load, long stationary row": (load(Destination.STATIONARY, row_bytes=7), ILLEGAL),
+    "load, long row of stationary scales": (load(Destination.STATIONARY_SCALES, rows=2, row_bytes=7), ILLEGAL),
+    "load, fold of scales": (load(Destination.MOVING_SCALES, row_bytes=2, fold=1), ILLEGAL),
+    "load, step of parameters": (load(Destination.PARAMETERS, step=1), ILLEGAL),
     "load, no slabs": (load(slabs=0), ILLEGAL),
     "load, slab that is not there": (load(slabs=0b1000), ILLEGAL),
     "load, parameters for slabs": (load(Destination.PARAMETERS, slabs=1), ILLEGAL),
     "load, segment past the last slab": (load(slabs=0b100, row_bytes=5), ILLEGAL),
     "load, two segments for a slab": (load(slabs=0b011, row_bytes=5), ILLEGAL),
-    "load, stationary rows past the last slab": (load(Destination.STATIONARY, slabs=0b100, rows=5), ILLEGAL),
+    "load, stationary segment past the last slab": (load(Destination.STATIONARY, slabs=0b100, row_bytes=7), ILLEGAL),
+    "load, fold past the last slab": (load(slabs=0b010, row_bytes=30, fold=3), ILLEGAL),
+    "load, two segments of a fold for a slab": (load(Destination.STATIONARY, slabs=0b011, row_bytes=30, fold=2), ILLEGAL),
+    "load, a fold past the moving bank": (load(row_bytes=5, fold=1, step=16), RANGE),
+    "load, fold far past the moving bank": (load(row_bytes=21, fold=1, step=2**15 - 1), RANGE),
+    "load, tile past the stationary bank": (load(Destination.STATIONARY, rows=5, step=8), RANGE),
+    "load, folded rows past the stationary bank": (load(Destination.STATIONARY, address=7, row_bytes=13, fold=1), RANGE),
     "load, moving bank": (load(address=15, rows=2), RANGE),
     "load, stationary bank": (load(Destination.STATIONARY, address=7, rows=3), RANGE),
     "load, parameter memory": (load(Destination.PARAMETERS, address=3, row_bytes=17), RANGE),

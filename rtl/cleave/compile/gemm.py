@@ -219,8 +219,8 @@ class _Writer:
                 Destination.STATIONARY,
                 slabs=1 if tiling.over_columns else self.mask(tiles),
                 address=(slot * tiling.passes + number) * tiling.tile_words,
-                rows=tiling.depth * (len(tiles) if tiling.over_columns else 1),
-                row_bytes=self.array.columns,
+                rows=self.array.rows,
+                row_bytes=(len(tiles) if tiling.over_columns else 1) * tiling.count * self.array.columns,
                 memory=layout.stationary_block(column_set, index),
                 stride=layout.stationary_stride,
                 element=self.elements[1],
@@ -235,7 +235,7 @@ class _Writer:
                         rows=1 + tiling.count,
                         row_bytes=self.array.columns,
                         memory=layout.column_scale_block(column_set, index, position, lane),
-                        stride=layout.stationary_stride,
+                        stride=layout.scale_stride,
                         after=after,
                     )
         return load

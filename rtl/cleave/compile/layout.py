@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import ACCUMULATOR_BYTES
+from ..config import ACCUMULATOR_BYTES, ArrayConfig
 from ..numerics.drain import block_row_bytes
 from ..numerics.formats import INT4
 from ..numerics.requantise import RECORD_BYTES
@@ -21,17 +21,24 @@ def align(offset: int, unit: int = ALIGNMENT) -> int:
     return -(-offset // unit) * unit
 
 
+def side_by_side(w: NDArray[np.generic], array: ArrayConfig) -> NDArray[np.generic]:
+    """Lay out [k, column] as one stationary LOAD for a partition takes it: [row of a slab, slab, column], zero where `w` ends."""
+    padded = np.zeros((align(len(w), array.rows), array.columns), w.dtype)
+    padded[: len(w), : w.shape[1]] = w
+    return padded.reshape(-1, array.rows, array.columns).swapaxes(0, 1)
+
+
 @dataclass(frozen=True)
 class Layout:
     """Byte offsets in the window, from `base` up, and the strides of what lies there.
 
     The moving operand and the result are row by row, each row padded to whole bus beats. In blocks, a row of the result is that of
     each tile of `columns` behind the other, with anchors and scales between. The stationary operand is
-    packed in the order in which it is loaded: blocks [column set][pass][tile of the set][row of the pass] of
-    `columns` bytes, zero where the operand ends, so that rows of a tile beyond K multiply whatever stands in the
-    moving banks by zero. Where pairs share a byte, its halves are the lanes' columns of the tile, lane 0's first. Parameters are
-    packed by a lane's tile of columns, each padded to whole words; row parameters are records, one after the other. Scales are
-    packed as they are loaded, too: [pass][row][anchor, then one for each slab] and
+    packed in the order in which it is loaded: blocks [column set][pass][row of a slab] of a line with what this row is in
+    each slab, [tile of the set][slab of the partition][column], zero where the operand ends, so that rows of a tile beyond K
+    multiply whatever stands in the moving banks by zero. Where pairs share a byte, its halves are the lanes' columns of the tile,
+    lane 0's first. Parameters are packed by a lane's tile of columns, each padded to whole words; row parameters are records, one
+    after the other. Scales are packed as they are loaded, too: [pass][row][anchor, then one for each slab] and
     [column set][pass][tile of the set][lane][anchors, then one row for each slab][column].
     """
 
@@ -55,20 +62,30 @@ class Layout:
 
     @cached_property
     def stationary_stride(self) -> int:
-        """Bytes from one stationary row to the next: a power of two or whole beats, so that no row is in a beat more."""
-        columns, bus = self.tiling.config.array.columns, self.tiling.config.axi_bytes
-        return align(columns, bus) if columns > bus else 1 << (columns - 1).bit_length()
+        """Bytes from one stationary line to the next."""
+        tiling = self.tiling
+        return self._line(tiling.set_tiles * tiling.count * tiling.config.array.columns)
 
     @cached_property
-    def tile_bytes(self) -> int:
-        """Bytes of one pass's rows of one tile of columns."""
-        return self.tiling.depth * self.stationary_stride
+    def stationary_bytes(self) -> int:
+        """Bytes of the stationary operand of a column set in one pass."""
+        return self.tiling.config.array.rows * self.stationary_stride
+
+    @cached_property
+    def scale_stride(self) -> int:
+        """Bytes from the scales of one slab's columns to those of the next."""
+        return self._line(self.tiling.config.array.columns)
+
+    def _line(self, size: int) -> int:
+        """Round up to a power of two or whole beats, so that no line is in a beat more."""
+        bus = self.tiling.config.axi_bytes
+        return align(size, bus) if size > bus else 1 << (size - 1).bit_length()
 
     @cached_property
     def parameters(self) -> int:
         """First byte of the drain's parameters."""
         tiling = self.tiling
-        return align(self.stationary + tiling.column_sets * tiling.total_passes * tiling.set_tiles * self.tile_bytes)
+        return align(self.stationary + tiling.column_sets * tiling.total_passes * self.stationary_bytes)
 
     @cached_property
     def parameter_bytes(self) -> int:
@@ -95,7 +112,7 @@ class Layout:
     @cached_property
     def tile_scale_bytes(self) -> int:
         """Bytes of the scales of one lane's tile of columns in one pass, with their anchors."""
-        return (1 + self.tiling.count) * self.stationary_stride
+        return (1 + self.tiling.count) * self.scale_stride
 
     @cached_property
     def set_scale_bytes(self) -> int:
@@ -136,7 +153,7 @@ class Layout:
     def stationary_block(self, column_set: int, index: int) -> int:
         """Byte offset of the stationary operand of a column set's pass `index`."""
         tiling = self.tiling
-        return self.stationary + (column_set * tiling.total_passes + index) * tiling.set_tiles * self.tile_bytes
+        return self.stationary + (column_set * tiling.total_passes + index) * self.stationary_bytes
 
     def row_scale_block(self, index: int, row: int) -> int:
         """Byte offset of the scales of a row in pass `index`."""
@@ -162,7 +179,8 @@ class Layout:
         if t.problem.pairs:
             low, high = np.moveaxis(tiles, -3, 0)
             tiles = (low % (1 << INT4.bits) | high << INT4.bits).astype(np.uint8)
-        return tiles.reshape(-1)
+        rows = tiles.reshape(t.column_sets, t.total_passes, -1, t.config.array.rows, t.config.array.columns)
+        return self._lines(rows.swapaxes(2, 3).reshape(*rows.shape[:2], rows.shape[3], -1), self.stationary_stride)
 
     def pack_parameters(self, records: NDArray[np.void]) -> NDArray[np.uint8]:
         """Lay out one record per column of the result."""
@@ -179,7 +197,7 @@ class Layout:
 
     def pack_column_scales(self, scales: Scales) -> NDArray[np.uint8]:
         """Lay out anchors[column] and codes[piece, column]."""
-        return self._tiles(self._scale_lines(scales.anchors, scales.codes)).reshape(-1)
+        return self._lines(self._tiles(self._scale_lines(scales.anchors, scales.codes)), self.scale_stride)
 
     def _scale_lines(self, anchors: NDArray[np.uint8], codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Give [pass, anchors and then the codes of each slab, row or column]; pieces beyond the last are at their anchors."""
@@ -191,14 +209,17 @@ class Layout:
         return lines
 
     def _tiles(self, lines: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Cut [pass, line, column] into [column set, pass, tile of the set, lane, line, byte], 0 where the operand ends."""
+        """Cut [pass, line, column] into [column set, pass, tile of the set, lane, line, column], 0 where the operand ends."""
         t, columns = self.tiling, self.tiling.config.array.columns
         padded = np.zeros((*lines.shape[:2], t.column_sets * t.set_tiles * t.tile_columns), np.uint8)
         padded[..., : lines.shape[2]] = lines
-        tiles = padded.reshape(*lines.shape[:2], t.column_sets, t.set_tiles, t.problem.lanes, columns).transpose(2, 0, 3, 4, 1, 5)
-        packed = np.zeros((*tiles.shape[:-1], self.stationary_stride), np.uint8)
-        packed[..., :columns] = tiles
-        return packed
+        return padded.reshape(*lines.shape[:2], t.column_sets, t.set_tiles, t.problem.lanes, columns).transpose(2, 0, 3, 4, 1, 5)
+
+    def _lines(self, lines: NDArray[np.uint8], stride: int) -> NDArray[np.uint8]:
+        """Lay out lines `stride` bytes apart."""
+        packed = np.zeros((*lines.shape[:-1], stride), np.uint8)
+        packed[..., : lines.shape[-1]] = lines
+        return packed.reshape(-1)
 
     def unpack_blocks(self, memory: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Read a result in blocks out of the window's bytes: codes[row, column], and scales[row, block]."""

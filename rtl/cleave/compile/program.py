@@ -37,11 +37,13 @@ class Program:
         memory: int,
         stride: int,
         element: int = 0,
+        fold: int = 0,
+        step: int = 0,
         after: Iterable[int] = (),
     ) -> int:
         """Add a LOAD; `slabs` is a mask."""
         return self._add(
-            [Opcode.LOAD, 0, 0, destination, element, slabs, address, rows, row_bytes, memory, stride],
+            [Opcode.LOAD, 0, 0, destination, element, slabs, address, rows, row_bytes, memory, stride, fold, step],
             Unit.LOAD,
             Unit.LOAD,
             after,

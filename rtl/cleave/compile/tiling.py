@@ -268,7 +268,8 @@ class Tiling:
 
         # One step: a train for one chunk and column set, its operands, and the drain of one finished column set.
         moving_row = max(cuts(self.depth, bus), cuts(self.count, self.config.segments))
-        pass_stationary = self.set_tiles * self.depth * cuts(array.columns, bus)
+        segments = self.set_tiles * self.count
+        pass_stationary = array.rows * max(cuts(segments * array.columns, bus), cuts(segments, self.config.stationary_segments))
         if self.problem.blocks:
             moving_row += cuts(1 + self.count, bus)
             pass_stationary += self.set_tiles * self.problem.lanes * (1 + self.count) * cuts(array.columns, bus)

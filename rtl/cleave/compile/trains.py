@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..config import ACCUMULATOR_BYTES, MAX_CONTRACTION, EngineConfig
 from ..engine.isa import Destination, Output
 from ..numerics.formats import lane_integers
-from .layout import align
+from .layout import align, side_by_side
 from .program import Program
 
 
@@ -96,7 +96,7 @@ def compile_trains(config: EngineConfig, trains: list[Train], *, seed: int = 0) 
     residents = []
     expected = []
     for train in trains:
-        depth = _depth(config, train)
+        depth, line = _depth(config, train), train.count * array.columns
         resident = min(train.passes, config.moving_depth // train.rows, config.stationary_depth // array.load_cycles)
         residents.append(resident)
         a = random.integers(-128, 128, (resident, train.rows, depth), np.int8)
@@ -107,8 +107,8 @@ def compile_trains(config: EngineConfig, trains: list[Train], *, seed: int = 0) 
                 row_bytes=depth, memory=place(a[number]), stride=depth,
             )  # fmt: skip
             load = program.load(
-                Destination.STATIONARY, slabs=1 << train.first, address=number * array.load_cycles, rows=depth,
-                row_bytes=array.columns, memory=place(w[number]), stride=array.columns,
+                Destination.STATIONARY, slabs=1 << train.first, address=number * array.load_cycles, rows=array.rows,
+                row_bytes=line, memory=place(side_by_side(w[number], array)), stride=line,
             )  # fmt: skip
         products = np.stack([a.astype(np.int64) @ of_lane for of_lane in lane_integers(w, train.pairs)], axis=1)
         whole, rest = divmod(train.passes, resident)

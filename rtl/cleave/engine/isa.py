@@ -109,12 +109,15 @@ FIELDS: dict[Opcode, tuple[Field, ...]] = {
         Field("destination", 3, "0 moving banks, 1 stationary banks, 2 drain parameters of columns, 3 of rows, 4 scales of moving "
                                 "rows, 5 scales of a stationary tile"),
         Field("element", 2, "format of moving and stationary elements, one in each byte: 0 INT8, 1 INT4, 2 E2M1, 3 E2M3; else 0"),
-        Field("slabs", 30, "bit s: slab s takes the first segment; segment j goes j slabs further south (0 for parameters)"),
+        Field("slabs", 30, "bit s: slab s takes a row's first segment, the next ones go to slabs further south (0 for parameters)"),
         Field("address", 16, "first word in the banks"),
         Field("rows", 16, "rows in memory, at least 1"),
         Field("row_bytes", 16, "bytes of each row, at least 1; the rest of its last word is written as zero"),
         Field("memory", 48, "byte offset of the first row in the memory window"),
         Field("stride", 32, "bytes from one row to the next"),
+        Field("fold", 5, "moving, stationary: segments side by side in the slabs, before the first slab has the next; 0: all of a "
+                         "memory row; else 0"),
+        Field("step", 15, "moving: words from one fold to the next; stationary: from one tile to the next; else 0"),
     ),
     Opcode.MATMUL: (
         *COMMON,

@@ -27,26 +27,32 @@ def place_layout(config: EngineConfig) -> data.StructLayout:
 
 
 class Limit(NamedTuple):
-    """Most bytes of a chunk, and words of its bank."""
+    """Most segments of a chunk, the bytes of a segment, and the words of its bank."""
 
-    bytes: int
+    segments: int
+    segment_bytes: int
     depth: int
+
+    @property
+    def bytes(self) -> int:
+        """Most bytes of a chunk."""
+        return self.segments * self.segment_bytes
 
 
 def chunk_limits(config: EngineConfig) -> dict[Destination, Limit]:
     """Give the limits of each destination that the engine has."""
     array = config.array
-    records = Limit(RECORD_BYTES * config.drain_lanes, config.parameter_depth)
+    records = Limit(1, RECORD_BYTES * config.drain_lanes, config.parameter_depth)
     limits = {
-        Destination.MOVING: Limit(config.segments * array.rows, config.moving_depth),
-        Destination.STATIONARY: Limit(array.columns, config.stationary_depth),
+        Destination.MOVING: Limit(config.segments, array.rows, config.moving_depth),
+        Destination.STATIONARY: Limit(config.stationary_segments, array.columns, config.stationary_depth),
         Destination.PARAMETERS: records,
     }
     if config.block_scales:
         limits |= {
             Destination.ROW_PARAMETERS: records,
-            Destination.MOVING_SCALES: Limit(1 + array.slabs, config.moving_depth),
-            Destination.STATIONARY_SCALES: limits[Destination.STATIONARY],
+            Destination.MOVING_SCALES: Limit(1, 1 + array.slabs, config.moving_depth),
+            Destination.STATIONARY_SCALES: Limit(1, array.columns, config.stationary_depth),
         }
     return limits
 

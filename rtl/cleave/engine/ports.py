@@ -65,7 +65,8 @@ def chunk_bytes(config: EngineConfig) -> int:
     """Bytes of the widest word, or row of scales, that LOAD takes in one cycle."""
     array = config.array
     scales = 1 + array.slabs if config.block_scales else 0
-    return max(config.segments * array.rows, array.columns, config.drain_lanes * RECORD_BYTES, scales)
+    operands = max(config.segments * array.rows, config.stationary_segments * array.columns)
+    return max(operands, config.drain_lanes * RECORD_BYTES, scales)
 
 
 def chunk_segments(config: EngineConfig) -> int:

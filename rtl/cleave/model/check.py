@@ -1,5 +1,7 @@
 """What makes an instruction illegal: the checks that the engine makes before it runs one."""
 
+from typing import NamedTuple
+
 from ..config import ACCUMULATOR_BYTES, EngineConfig
 from ..engine.isa import Destination, Error, Instruction, Opcode, Output, Unit
 from ..errors import EngineError
@@ -62,24 +64,52 @@ def _placeable(slabs: int, segments: int, config: EngineConfig) -> bool:
     return True
 
 
+class Folds(NamedTuple):
+    """How a LOAD of operands lays a memory row's segments: `side` of them side by side in the slabs, in each of `folds` folds.
+
+    Of the last fold only the first `last` are there.
+    """
+
+    side: int
+    folds: int
+    last: int
+
+    def at(self, position: int) -> int:
+        """Give the folds that have a segment at this position."""
+        return self.folds - (position >= self.last)
+
+
+def folded(row_bytes: int, segment_bytes: int, fold: int) -> Folds:
+    """Cut memory rows into segments, and these into folds of `fold`, or one of all if that is 0."""
+    segments = max(1, cuts(row_bytes, segment_bytes))
+    side = min(segments, fold or segments)
+    count = cuts(segments, side)
+    return Folds(side, count, segments - (count - 1) * side)
+
+
 def _load(instruction: Instruction, config: EngineConfig, window: int) -> list[Rule]:
     array, row_bytes, slabs = config.array, instruction.row_bytes, instruction.slabs
     least_rows = least_bytes = 1
+    operands = instruction.destination in (Destination.MOVING, Destination.STATIONARY)
     if instruction.destination == Destination.MOVING:
-        segments, words, depth = cuts(row_bytes, array.rows), instruction.rows, config.moving_depth
+        cut = folded(row_bytes, array.rows, instruction.fold)
+        segments, words, depth = cut.side, instruction.rows + (cut.folds - 1) * instruction.step, config.moving_depth
     elif instruction.destination == Destination.MOVING_SCALES:
         segments, words, depth, least_bytes = row_bytes - 1, instruction.rows, config.moving_depth, 2
     elif instruction.destination == Destination.STATIONARY_SCALES:
         segments, words, depth, least_rows = instruction.rows - 1, 1, config.stationary_depth, 2
     elif instruction.destination == Destination.STATIONARY:
-        segments, depth = cuts(instruction.rows, array.rows), config.stationary_depth
-        words = cuts(min(instruction.rows, array.rows), array.load_rows)
+        cut = folded(row_bytes, array.columns, instruction.fold)
+        tiles, rest = divmod(instruction.rows * cut.folds, array.rows)
+        ends = [(tiles - 1) * instruction.step + array.load_cycles] * (tiles > 0)
+        ends += [tiles * instruction.step + cuts(rest, array.load_rows)] * (rest > 0)
+        segments, words, depth = cut.side, max(ends, default=0), config.stationary_depth
     else:
         segments, depth = 1, config.parameter_depth
         words = instruction.rows * cuts(row_bytes, parameter_word_bytes(config))
     parameters = instruction.destination in (Destination.PARAMETERS, Destination.ROW_PARAMETERS)
-    of_columns = instruction.destination in (Destination.STATIONARY, Destination.STATIONARY_SCALES)
-    elements = instruction.destination in (Destination.MOVING, Destination.STATIONARY) and config.block_scales
+    of_columns = instruction.destination == Destination.STATIONARY_SCALES
+    elements = operands and config.block_scales
     last = Destination.STATIONARY_SCALES if config.block_scales else Destination.PARAMETERS
     return [
         (Error.ILLEGAL_INSTRUCTION, instruction.destination <= last, f"destination must be 0 to {last}"),
@@ -89,8 +119,9 @@ def _load(instruction: Instruction, config: EngineConfig, window: int) -> list[R
         (
             Error.ILLEGAL_INSTRUCTION,
             not of_columns or row_bytes <= array.columns,
-            f"row_bytes must be at most {array.columns} for stationary banks",
+            f"row_bytes must be at most {array.columns} for stationary scales",
         ),
+        (Error.ILLEGAL_INSTRUCTION, operands or not (instruction.fold or instruction.step), "fold and step must be 0 here"),
         (Error.ILLEGAL_INSTRUCTION, (slabs == 0) == parameters, "slabs must name slabs for banks, none for parameters"),
         (
             Error.ILLEGAL_INSTRUCTION,

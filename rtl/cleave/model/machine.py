@@ -14,7 +14,7 @@ from ..numerics.formats import ELEMENTS, TARGETS, lane_integers
 from ..numerics.quantise import ScaleRule
 from ..numerics.requantise import RECORD, requantise
 from ..numerics.rounding import Rounding
-from .check import check, cuts, moving_output, parameter_word_bytes
+from .check import Folds, check, cuts, folded, moving_output, parameter_word_bytes
 
 
 @dataclass
@@ -120,16 +120,18 @@ class Machine:
         config, array = self.config, self.config.array
         address, rows = instruction.address, self._rows(instruction, instruction.row_bytes)
         if instruction.destination == Destination.MOVING:
-            self._write_moving(_decoded(rows, instruction.element), instruction.slabs, address)
+            cut = folded(instruction.row_bytes, array.rows, instruction.fold)
+            self._write_moving(_decoded(rows, instruction.element), instruction.slabs, address, cut, instruction.step)
         elif instruction.destination == Destination.STATIONARY:
-            padded = np.zeros((len(rows), array.columns), np.int8)
-            padded[:, : rows.shape[1]] = _decoded(rows, instruction.element)
-            for segment in range(cuts(len(rows), array.rows)):
-                tile = padded[segment * array.rows : (segment + 1) * array.rows]
-                for slab in bits(instruction.slabs << segment):
-                    bank = self.stationary[slab].reshape(-1, array.columns)
-                    first = address * array.load_rows
-                    bank[first : first + len(tile)] = tile
+            cut = folded(instruction.row_bytes, array.columns, instruction.fold)
+            segments = _segments(_decoded(rows, instruction.element), cut, array.columns).reshape(-1, cut.side, array.columns)
+            for position in range(cut.side):
+                numbers = (np.arange(len(rows))[:, None] * cut.folds + np.arange(cut.at(position))).reshape(-1)
+                for tile in range(cuts(len(segments), array.rows)):
+                    of_tile = numbers[numbers // array.rows == tile]
+                    places = (address + tile * instruction.step) * array.load_rows + of_tile % array.rows
+                    for slab in bits(instruction.slabs << position):
+                        self.stationary[slab].reshape(-1, array.columns)[places] = segments[of_tile, position]
         elif instruction.destination == Destination.MOVING_SCALES:
             for segment, distances in enumerate(_distances(rows[:, :1], rows[:, 1:]).T):
                 for slab in bits(instruction.slabs << segment):
@@ -149,14 +151,14 @@ class Machine:
             first = address * config.drain_lanes
             memory[first : first + len(records)] = records
 
-    def _write_moving(self, rows: NDArray[np.int8], slabs: int, address: int) -> None:
-        width = self.config.array.rows
-        segments = cuts(rows.shape[1], width)
-        padded = np.zeros((len(rows), segments * width), np.int8)
-        padded[:, : rows.shape[1]] = rows
-        for segment in range(segments):
-            for slab in bits(slabs << segment):
-                self.moving[slab, address : address + len(rows)] = padded[:, segment * width : (segment + 1) * width]
+    def _write_moving(self, rows: NDArray[np.int8], slabs: int, address: int, cut: Folds, step: int = 0) -> None:
+        segments = _segments(rows, cut, self.config.array.rows)
+        # One row is written after the other: where two folds meet in a word, the later row's stays, of the same row's the later.
+        for fold in reversed(range(cut.folds)) if step else range(cut.folds):
+            first = address + fold * step
+            for position in range(cut.side if fold < cut.folds - 1 else cut.last):
+                for slab in bits(slabs << position):
+                    self.moving[slab, first : first + len(rows)] = segments[:, fold, position]
 
     def _matmul(self, instruction: Instruction) -> None:
         config, array, rows, passes = self.config, self.config.array, instruction.rows, instruction.passes
@@ -210,11 +212,18 @@ class Machine:
         if instruction.output == Output.INT8:
             self._store(instruction, result.view(np.uint8))
         else:
-            self._write_moving(result, *moving_output(instruction))
+            self._write_moving(result, *moving_output(instruction), folded(columns, self.config.array.rows, 0))
 
     def _store(self, instruction: Instruction, rows: NDArray[np.uint8]) -> None:
         for target, row in zip(self._rows(instruction, rows.shape[1]), rows, strict=True):
             target[:] = row
+
+
+def _segments(rows: NDArray[np.int8], cut: Folds, width: int) -> NDArray[np.int8]:
+    """Cut rows into [row, fold, position, byte of a segment], zero where they end."""
+    padded = np.zeros((len(rows), cut.folds * cut.side * width), np.int8)
+    padded[:, : rows.shape[1]] = rows
+    return padded.reshape(len(rows), cut.folds, cut.side, width)
 
 
 class _ScaleError(Exception):

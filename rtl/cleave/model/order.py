@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..config import EngineConfig
 from ..engine.isa import Destination, Instruction, Opcode, Output, Unit
-from .check import cuts, moving_output, parameter_word_bytes, row_bytes, scale_words
+from .check import cuts, folded, moving_output, parameter_word_bytes, row_bytes, scale_words
 from .machine import bits, units
 
 Clock = NDArray[np.int64]
@@ -59,7 +59,7 @@ def _memory(instruction: Instruction, row_bytes: int) -> NDArray[np.int64]:
     return (starts[:, None] + np.arange(row_bytes)).reshape(-1)
 
 
-def _segments(unit: Unit, bank: str, slabs: int, words: Sequence[slice]) -> Iterator[Access]:
+def _segments(unit: Unit, bank: str, slabs: int, words: Sequence[slice | NDArray[np.int64]]) -> Iterator[Access]:
     """Write the words of each segment to the banks of `slabs`, each segment to those one slab further than the one before."""
     for segment, where in enumerate(words):
         for slab in bits(slabs << segment):
@@ -70,11 +70,15 @@ def _load(instruction: Instruction, config: EngineConfig) -> Iterator[Access]:
     array, address, rows, row_bytes = config.array, instruction.address, instruction.rows, instruction.row_bytes
     yield Access(("memory", 0), Unit.LOAD, _memory(instruction, row_bytes), write=False)
     if instruction.destination == Destination.MOVING:
-        words = [slice(address, address + rows)] * cuts(row_bytes, array.rows)
+        cut = folded(row_bytes, array.rows, instruction.fold)
+        of_rows = address + np.arange(rows)[:, None]
+        words = [np.unique(of_rows + np.arange(cut.at(position)) * instruction.step) for position in range(cut.side)]
         yield from _segments(Unit.LOAD, "moving", instruction.slabs, words)
     elif instruction.destination == Destination.STATIONARY:
-        left = range(rows, 0, -array.rows)
-        words = [slice(address, address + cuts(min(array.rows, row), array.load_rows)) for row in left]
+        cut = folded(row_bytes, array.columns, instruction.fold)
+        of_rows = np.arange(rows)[:, None] * cut.folds
+        places = [np.divmod(of_rows + np.arange(cut.at(position)), array.rows) for position in range(cut.side)]
+        words = [np.unique(address + tile * instruction.step + row // array.load_rows) for tile, row in places]
         yield from _segments(Unit.LOAD, "stationary", instruction.slabs, words)
     elif instruction.destination == Destination.MOVING_SCALES:
         words = [slice(address, address + rows)] * (row_bytes - 1)

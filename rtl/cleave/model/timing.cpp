@@ -596,11 +596,12 @@ class Load {
         if (place_free) place.valid = cuts;
         if (cuts) {
             const Instruction& i = x.program[cut.index];
-            const int64_t bytes = std::min(cut.left, c.chunk_bytes[i.destination]);
+            const int64_t bytes = std::min({cut.left, cut.fold_left, c.chunk_bytes[i.destination]});
             const bool row_end = bytes == cut.left;
             place = {true, row_end, row_end && cut.rows == 1, cut.anchors, cut.offset, bytes, cut.index};
             job_ends = place.last;
             cut.left -= bytes;
+            cut.fold_left -= bytes;
             cut.offset = (cut.offset + bytes) % c.axi_bytes;
             cut.anchors = false;
             if (row_end) {
@@ -608,13 +609,14 @@ class Load {
                 cut.left = i.row_bytes;
                 cut.offset = cut.row_offset = (cut.row_offset + i.stride) % c.axi_bytes;
             }
+            if (row_end || cut.fold_left == 0) cut.fold_left = fold_bytes(i);
         }
         const bool cut_free = !cut.active || job_ends, job_read = cut_free && jobs.readable();
         if (job_ends) cut.active = false;
         if (job_read) {
             const Instruction& i = x.program[jobs.front()];
             const int64_t offset = (x.memory.base + i.memory) % c.axi_bytes;
-            cut = {true, i.destination == DESTINATION_STATIONARY_SCALES, jobs.front(), i.rows, i.row_bytes, offset, offset};
+            cut = {true, i.destination == DESTINATION_STATIONARY_SCALES, jobs.front(), i.rows, i.row_bytes, fold_bytes(i), offset, offset};
         }
 
         // Walk the rows.
@@ -645,6 +647,8 @@ class Load {
     Context& x;
     Tokens& tokens;
     Queue<int64_t> jobs;
+    int64_t fold_bytes(const Instruction& i) const { return i.fold ? i.fold * x.c.segment_bytes[i.destination] : NEVER; }
+
     int64_t open = 0;         // instructions that are not complete
     int64_t completes = -1;   // the instruction that completes in this cycle
     int64_t gearbox = 0;      // beats in it
@@ -658,7 +662,7 @@ class Load {
     } row{};
     struct {
         bool active, anchors;
-        int64_t index, rows, left, row_offset, offset;
+        int64_t index, rows, left, fold_left, row_offset, offset;
     } cut{};
     struct {
         bool valid, row_end, last, anchors;

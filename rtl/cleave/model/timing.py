@@ -35,8 +35,8 @@ SOURCE = Path(__file__).with_name("timing.cpp")
 
 FOLLOWED = (
     "opcode", "wait", "signal", "first", "count", "rows", "passes", "accumulator", "accumulator_step", "scaled", "accumulate_first",
-    "accumulate_rest", "row_macs", "last_row_macs", "pairs", "destination", "row_bytes", "memory", "stride", "output", "slab",
-    "columns", "lane", "target",
+    "accumulate_rest", "row_macs", "last_row_macs", "pairs", "destination", "row_bytes", "memory", "stride", "fold", "output",
+    "slab", "columns", "lane", "target",
 )  # fmt: skip
 """Fields of instructions that their time depends on."""
 
@@ -192,6 +192,7 @@ def machine_numbers(config: EngineConfig) -> Mapping[str, int | list[int]]:
         "load_jobs": load.JOBS,
         "gearbox_capacity": gearbox.ring_beats(beat, chunk_bytes(config))[1],
         "chunk_bytes": [chunks[destination].bytes if destination in chunks else 0 for destination in Destination],
+        "segment_bytes": [chunks[destination].segment_bytes if destination in chunks else 0 for destination in Destination],
         "segments": config.segments,
         "drain_lanes": config.drain_lanes,
         "drain_jobs": drain_ledger.JOBS,
