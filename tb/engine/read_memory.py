@@ -20,6 +20,7 @@ PLAIN = {
         ArrayConfig(slabs=5, rows=6, columns=12),
         moving_depth=40, stationary_depth=40, axi_data_width=512, axi_address_width=32, max_burst=5,
     ),
+    "full_beat": EngineConfig(ArrayConfig(slabs=4, rows=8, columns=16, dot=4), axi_data_width=512),
     "wide_array": EngineConfig(
         ArrayConfig(slabs=2, rows=20, columns=37, dot=4, load_rows=4),
         moving_depth=30, stationary_depth=30, axi_data_width=64, max_burst=256,
@@ -27,6 +28,11 @@ PLAIN = {
 }
 CONFIGS = {name: config.plain() for name, config in PLAIN.items()} | {
     "scaled": PRESETS["default"],
+    "scaled_full_beat": PLAIN["full_beat"],
+    "scaled_widest": EngineConfig(
+        ArrayConfig(slabs=7, rows=6, columns=10, load_rows=1),
+        moving_depth=40, stationary_depth=40, axi_data_width=1024, max_burst=32,
+    ),
     "scaled_load_rows": EngineConfig(
         ArrayConfig(slabs=5, rows=8, columns=3, dot=4, load_rows=2),
         moving_depth=20, stationary_depth=24, axi_data_width=64,

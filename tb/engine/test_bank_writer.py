@@ -14,7 +14,10 @@ from tb.engine.read_memory import CONFIGS, simulate
 
 def random_chunk(config: EngineConfig, rng: Random, destination: Destination) -> dict:
     """Give a chunk whose segments go to different slabs."""
-    most = {Destination.MOVING: config.segments, Destination.MOVING_SCALES: config.array.slabs}.get(destination, 1)
+    most = {
+        Destination.MOVING: config.segments, Destination.STATIONARY: config.stationary_segments,
+        Destination.MOVING_SCALES: config.array.slabs,
+    }.get(destination, 1)  # fmt: skip
     slabs, left = [0] * chunk_segments(config), (1 << config.array.slabs) - 1
     for segment in range(0 if destination in (Destination.PARAMETERS, Destination.ROW_PARAMETERS) else most):
         slabs[segment] = left & rng.getrandbits(config.array.slabs)

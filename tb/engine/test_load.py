@@ -1,5 +1,6 @@
 """LOAD with its read master, against numpy: bytes, elements, scales, errors, the order of completions, and cycles."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -125,7 +126,8 @@ def test_writes_what_numpy_says(name: str, stalls: str, seed: int) -> None:
 
 
 LEGAL = {
-    "destination": 0, "element": 0, "slabs": 1, "address": 0, "rows": 2, "row_bytes": 8, "memory": 64, "stride": 8, "signal": 5,
+    "destination": 0, "element": 0, "slabs": 1, "address": 0, "rows": 2, "row_bytes": 8, "memory": 64, "stride": 8, "fold": 0,
+    "step": 0, "signal": 5,
 }
 MOVING, STATIONARY, PARAMETERS = ({"destination": destination} for destination in range(3))
 ROW_PARAMETERS = {"destination": int(Destination.ROW_PARAMETERS), "slabs": 0}
@@ -147,20 +149,36 @@ ILLEGAL = {
     "slab 29": {"slabs": 1 | 1 << 29},
     "slabs of parameters": PARAMETERS,
     "slab 4, stationary": STATIONARY | {"slabs": 1 << 4},
-    "long stationary row": STATIONARY | {"row_bytes": 17},
+    "fold of parameters": PARAMETERS | {"slabs": 0, "fold": 1},
+    "step of parameters": PARAMETERS | {"slabs": 0, "step": 1 << 14},
     "segment past the last slab": {"slabs": 0b100, "row_bytes": 17},
     "segment far past the last slab": {"slabs": 0b1000, "row_bytes": 5000},
     "segments meet in one write": {"slabs": 0b11, "row_bytes": 9},
     "segments meet in different writes": {"slabs": 0b101, "row_bytes": 17},
-    "tile past the last slab": STATIONARY | {"slabs": 0b1000, "rows": 9},
-    "tiles meet": STATIONARY | {"slabs": 0b11, "rows": 9},
+    "segment past the last slab, stationary": STATIONARY | {"slabs": 0b1000, "row_bytes": 17},
+    "segments meet, stationary": STATIONARY | {"slabs": 0b101, "row_bytes": 33},
+    "fold past the last slab": {"slabs": 0b100, "row_bytes": 80, "fold": 3},
+    "fold past the last slab, stationary": STATIONARY | {"slabs": 0b1000, "row_bytes": 80, "fold": 2},
+    "segments of a fold meet": {"slabs": 0b101, "row_bytes": 80, "fold": 3},
+    "segments of a fold meet, stationary": STATIONARY | {"slabs": 0b11, "row_bytes": 80, "fold": 2},
+    "longest fold": {"row_bytes": 300, "fold": 31},
 }
 BANK_RANGE = {
     "moving": {"address": 1023},
     "moving, far": {"address": 0xFFFF},
     "stationary": STATIONARY | {"address": 1017, "rows": 8},
+    "fold": {"address": 1020, "row_bytes": 64, "fold": 4, "step": 4},
+    "fold, of the last row": {"address": 1001, "row_bytes": 64, "fold": 1, "rows": 3, "step": 3, "stride": 64},
+    "tile": STATIONARY | {"address": 1009, "rows": 9, "step": 15},
+    "folded rows of a tile": STATIONARY | {"address": 1020, "rows": 1, "row_bytes": 80, "fold": 1},
+    "folded rows of the next tile": STATIONARY | {"address": 1016, "rows": 2, "row_bytes": 80, "fold": 1, "step": 8},
     "parameters": PARAMETERS | {"slabs": 0, "address": 63},
     "parameters, in a row": PARAMETERS | {"slabs": 0, "address": 60, "rows": 1, "row_bytes": 129},
+}
+DEEP_BANK_RANGE = {
+    "farthest fold": {"address": 2**15 - 1, "rows": 1, "row_bytes": 80, "fold": 1, "step": 2**15 - 1},
+    "fold one word past": {"address": 2**15 - 2, "rows": 1, "row_bytes": 24, "fold": 1, "step": 1},
+    "farthest tile": STATIONARY | {"address": 2**15 - 8, "rows": 24, "step": 2**15 - 1},
 }
 SCALED_ILLEGAL = {
     "destination 6": {"destination": 6},
@@ -170,6 +188,11 @@ SCALED_ILLEGAL = {
     "elements of moving scales": MOVING_SCALES | {"element": 1},
     "elements of stationary scales": STATIONARY_SCALES | {"element": 3},
     "slabs of row parameters": ROW_PARAMETERS | {"slabs": 1},
+    "fold of row parameters": ROW_PARAMETERS | {"fold": 16},
+    "fold of moving scales": MOVING_SCALES | {"fold": 2},
+    "step of moving scales": MOVING_SCALES | {"step": 1},
+    "fold of stationary scales": STATIONARY_SCALES | {"fold": 1},
+    "step of stationary scales": STATIONARY_SCALES | {"step": 4},
     "anchor alone": MOVING_SCALES | {"row_bytes": 1},
     "more scales than slabs": MOVING_SCALES | {"row_bytes": 6},
     "no slab, moving scales": MOVING_SCALES | {"slabs": 0},
@@ -195,11 +218,12 @@ WINDOW = {
     "end of the offsets": {"memory": 2**48 - 1},
     "long stride": {"stride": 2**32 - 1},
 }
+ENGINES = CONFIGS | {"deep": replace(CONFIGS["default"], moving_depth=2**15, stationary_depth=2**15)}
 ERRORS = [
     pytest.param(config, code, fields, id=f"{config}, {code.name}: {name}")
     for config, code, cases in (
         ("default", Error.ILLEGAL_INSTRUCTION, ILLEGAL), ("default", Error.BANK_RANGE, BANK_RANGE),
-        ("default", Error.WINDOW, WINDOW),
+        ("default", Error.WINDOW, WINDOW), ("deep", Error.BANK_RANGE, DEEP_BANK_RANGE),
         ("scaled", Error.ILLEGAL_INSTRUCTION, SCALED_ILLEGAL), ("scaled", Error.BANK_RANGE, SCALED_BANK_RANGE),
     )
     for name, fields in cases.items()
@@ -209,7 +233,7 @@ ERRORS = [
 @pytest.mark.parametrize(("config", "code", "fields"), ERRORS)
 def test_reports(config: str, code: Error, fields: Fields, seed: int) -> None:
     """The second of three instructions has one error: the first is done, and nothing after it is asked for."""
-    bench = Bench(CONFIGS[config], Random(seed), Stalls(latency=4))
+    bench = Bench(ENGINES[config], Random(seed), Stalls(latency=4))
     bench.memory.content = bytes(SIZE)  # no scale above an anchor
     bad = LEGAL | fields
     assert errors(bench.config, bad, bench.base, SIZE) == {code}
@@ -375,6 +399,35 @@ def test_short_rows_come_one_per_cycle(name: str, fields: Fields, misaligned: in
     bench.check(loads)
     chunks = bench.chunks
     assert chunks[-1] - chunks[0] == (12 * 8 - 1) * (2 if misaligned else 1)
+
+
+FOLDS = {  # fields, chunks of each row
+    "all slabs": (STATIONARY | {"row_bytes": 64}, 1),
+    "part of the last slab": (STATIONARY | {"row_bytes": 57}, 1),
+    "as many as a chunk": (STATIONARY | {"row_bytes": 64, "fold": 4}, 1),
+    "no more than there are": (STATIONARY | {"row_bytes": 48, "fold": 31}, 1),
+    "one slab": (STATIONARY | {"row_bytes": 64, "fold": 1}, 4),
+    "two slabs": (STATIONARY | {"row_bytes": 64, "fold": 2}, 2),
+    "three slabs": (STATIONARY | {"row_bytes": 56, "fold": 3}, 2),
+    "moving, all slabs": ({"row_bytes": 32}, 1),
+    "moving, a fold of two beats": ({"row_bytes": 128, "fold": 4, "step": 100}, 4),
+    "moving, three slabs": ({"row_bytes": 63, "fold": 3, "step": 100}, 3),
+    "moving, one slab": ({"row_bytes": 64, "fold": 1, "step": 100}, 8),
+    "moving, all in one word": ({"row_bytes": 64, "fold": 1, "step": 0}, 8),
+}
+
+
+@pytest.mark.parametrize("name", ["full_beat", "scaled_full_beat"])
+@pytest.mark.parametrize("case", FOLDS)
+def test_chunks_end_at_folds_only(case: str, name: str, seed: int) -> None:
+    """A beat for four slabs is written in one cycle, and each fold costs no more than its own chunks."""
+    bench = Bench(CONFIGS[name], Random(seed), Stalls(latency=25), base=0)
+    fields, chunks = FOLDS[case]
+    loads = [LEGAL | fields | {"rows": 8, "stride": 128, "address": 8 * i, "memory": 64 * i} for i in range(12)]
+    bench.run(loads)
+    bench.check(loads)
+    assert len(bench.chunks) == 96 * chunks
+    assert bench.chunks[-1] - bench.chunks[0] == 96 * chunks - 1
 
 
 @pytest.mark.parametrize("fields", [MOVING_SCALES, STATIONARY_SCALES], ids=["moving", "stationary"])

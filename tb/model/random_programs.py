@@ -62,21 +62,24 @@ def _load(config: EngineConfig, rng: Random, window: int) -> dict[str, int]:
     plain = [Destination.MOVING, Destination.STATIONARY, Destination.PARAMETERS]
     destinations = list(Destination) if config.block_scales else plain
     destination = rng.choice(destinations)
-    elements = config.block_scales and destination in (Destination.MOVING, Destination.STATIONARY)
     words = {
         Destination.MOVING: (config.moving_depth, array.slabs * array.rows),
-        Destination.STATIONARY: (config.stationary_depth, array.columns),
+        Destination.STATIONARY: (config.stationary_depth, array.slabs * array.columns),
         Destination.MOVING_SCALES: (config.moving_depth, 1 + array.slabs),
         Destination.STATIONARY_SCALES: (1 + array.slabs, array.columns),
     }
     depth, row = words.get(destination, (config.parameter_depth, 8 * config.parameter_depth))
     no_slabs = destination in (Destination.PARAMETERS, Destination.ROW_PARAMETERS)
+    operands = destination in (Destination.MOVING, Destination.STATIONARY)
+    fold = rng.choice([0, 0, 1, rng.randint(1, array.slabs), rng.randrange(32)]) if operands else 0
+    row *= rng.choice([1, 3, 8]) if fold else 1
     row_bytes = row if rng.random() < 0.4 else rng.randint(1, row)
     return {
-        "destination": destination, "element": rng.randrange(len(ELEMENTS)) if elements else 0,
+        "destination": destination, "element": rng.randrange(len(ELEMENTS)) if operands and config.block_scales else 0,
         "slabs": 0 if no_slabs else 1 << rng.randrange(array.slabs) if rng.random() < 0.5 else rng.randrange(1, 1 << array.slabs),
         "address": rng.randrange(depth) if rng.random() < 0.5 else 0, "rows": _few(rng, depth), "row_bytes": row_bytes,
-        "memory": rng.randrange(window // 2), "stride": rng.choice([row_bytes, 0, rng.randrange(300)]),
+        "memory": rng.randrange(window // 2), "stride": rng.choice([row_bytes, 0, rng.randrange(300)]), "fold": fold,
+        "step": rng.choice([0, rng.randrange(8), rng.randrange(depth)]) if operands else 0,
     }  # fmt: skip
 
 

@@ -28,6 +28,8 @@ CONFIGS = {
     "w4a8": PRESETS["w4a8"],
     "plain": PRESETS["tiny"].plain(),
     "wide bus": replace(PRESETS["odd"], axi_data_width=512, queue_depth=2, max_burst=3),
+    "full beat": replace(PRESETS["default"], axi_data_width=512),
+    "widest bus": replace(PRESETS["tiny"], axi_data_width=1024),
 }
 """Engines of all kinds that are built quickly."""
 

@@ -3,8 +3,8 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Assert, Cat, Elaboratable, Format, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Assert, Cat, Elaboratable, Format, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EngineConfig
@@ -67,7 +67,7 @@ class BankWriter(wiring.Component):
             Format("a chunk of DRAIN has destination {}", drain.p.destination),
         )
 
-        # Moving banks: each slab takes the one segment that names it.
+        # Moving banks.
         drains = Signal()
         moves = Signal()
         chunk = Signal(chunk_layout(config))
@@ -76,27 +76,18 @@ class BankWriter(wiring.Component):
             moves.eq(drains | (load_moves & load.ready)),
             chunk.eq(Mux(drains, drain.p, load.p)),
         ]
-        width = 8 * array.rows
         for slab, port in enumerate(banks.moving):
-            chosen = Cat(chunk.slabs[j][slab] for j in range(config.segments))
-            segments = [
-                Mux(chosen[j], chunk.data[j * width:(j + 1) * width], 0) for j in range(config.segments)
-            ]
-            m.d.sync += [
-                port.enable.eq(moves & chosen.any()),
-                port.address.eq(chunk.address),
-                port.data.eq(reduce(or_, segments)),
-            ]
+            named, word = self._segment(chunk, slab, config.segments, 8 * array.rows)
+            m.d.sync += [port.enable.eq(moves & named), port.address.eq(chunk.address), port.data.eq(word)]
 
         # Stationary banks and parameters: only LOAD writes them.
-        row = load.p.data[:8 * array.columns]
         to_stationary = load.p.destination == Destination.STATIONARY
         if config.block_scales:
             to_stationary |= load.p.destination == Destination.STATIONARY_SCALES
         for slab, port in enumerate(banks.stationary):
-            write = load.valid & to_stationary & load.p.slabs[0][slab]
+            named, row = self._segment(load.p, slab, config.stationary_segments, 8 * array.columns)
             m.d.sync += [
-                port.enable.eq(Mux(write, 1 << load.p.part, 0)),
+                port.enable.eq(Mux(load.valid & to_stationary & named, 1 << load.p.part, 0)),
                 port.address.eq(load.p.address),
                 port.data.eq(row.replicate(array.load_rows)),
             ]
@@ -112,14 +103,19 @@ class BankWriter(wiring.Component):
             ]
         return m
 
+    def _segment(self, chunk: data.View, slab: int, count: int, width: int, *, first: int = 0) -> tuple[Value, Value]:
+        """Give whether one of `count` segments of `width` bits from bit `first` on names a slab, and that one; at most one does."""
+        named = Cat(chunk.slabs[j][slab] for j in range(count))
+        segments = [Mux(names, chunk.data[first + j * width:][:width], 0) for j, names in enumerate(named)]
+        return named.any(), reduce(or_, segments)
+
     def _write_distances(self, m: Module) -> None:
-        """Write the moving scales: each slab takes the one byte that names it."""
-        load = self.load
+        """Write the moving scales."""
+        load, slabs = self.load, self.config.array.slabs
         for slab, port in enumerate(self.banks.distances):
-            chosen = Cat(mask[slab] for mask in load.p.slabs)
-            scales = [Mux(names, load.p.data.word_select(1 + j, 8), 0) for j, names in enumerate(chosen)]
+            named, distance = self._segment(load.p, slab, slabs, 8, first=8)
             m.d.sync += [
-                port.enable.eq(load.valid & (load.p.destination == Destination.MOVING_SCALES) & chosen.any()),
+                port.enable.eq(load.valid & (load.p.destination == Destination.MOVING_SCALES) & named),
                 port.address.eq(load.p.address),
-                port.data.eq(reduce(or_, scales)),
+                port.data.eq(distance),
             ]

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -62,14 +62,17 @@ class LoadChunks(wiring.Component):
 
     A chunk is the rest of the row, at most as much as is written in one cycle:
 
-    - MOVING: `segments * rows` bytes; bytes [j * rows, (j + 1) * rows) of memory row r go to word address + r of the
-      slabs in `slabs << j`.
-    - STATIONARY: `columns` bytes; memory row k goes to part (k % rows) % load_rows of word
-      address + (k % rows) // load_rows of the slabs in `slabs << (k // rows)`.
+    - MOVING: `segments * rows` bytes, up to the next fold; bytes [j * rows, (j + 1) * rows) of memory row r go to word
+      address + r + (j // fold) * step of the slabs in `slabs << (j % fold)`.
+    - STATIONARY: `stationary_segments * columns` bytes, up to the next fold; bytes [j * columns, (j + 1) * columns) of a
+      memory row go to the slabs in `slabs << (j % fold)`. Each fold of each memory row is the next row of W: row q goes to
+      part (q % rows) % load_rows of word address + (q % rows) // load_rows + (q // rows) * step.
     - PARAMETERS, ROW_PARAMETERS: `8 * drain_lanes` bytes; the n-th chunk of the instruction goes to word address + n.
     - MOVING_SCALES: the whole row; byte 1 + j of memory row r goes to word address + r of the slabs in `slabs << j`.
     - STATIONARY_SCALES: the whole row; memory row 0 is `anchors` and goes to no slab, memory row 1 + j to part 0
       of word `address` of the slabs in `slabs << j`.
+
+    A `fold` of 0 counts as 32: no fold has so many segments, as there are fewer slabs.
 
     Latency 2 cycles, throughput one chunk per cycle, also from one instruction to the next.
 
@@ -85,8 +88,8 @@ class LoadChunks(wiring.Component):
         `last`: the instruction's last chunk.
     failure : Out(Failure())
         In place of the first chunk that cannot be written. ILLEGAL_INSTRUCTION: a slab past the last, or a slab that
-        this row (MOVING, MOVING_SCALES) or an earlier tile (STATIONARY, STATIONARY_SCALES) has written. BANK_RANGE: a
-        word past the bank.
+        this fold (MOVING, STATIONARY), this row (MOVING_SCALES) or an earlier tile (STATIONARY_SCALES) has written.
+        BANK_RANGE: a word past the bank.
     stop : In(1)
         Accepts and reports nothing while high. High from the cycle after a failure on.
     """
@@ -103,7 +106,7 @@ class LoadChunks(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         config, array = self.config, self.config.array
-        segments = config.segments
+        limits = chunk_limits(config)
 
         # The instruction, and where in it the next chunk is.
         active = Signal()
@@ -113,11 +116,16 @@ class LoadChunks(wiring.Component):
         moving_scales = job.destination == Destination.MOVING_SCALES
         stationary_scales = job.destination == Destination.STATIONARY_SCALES
         anchors = Signal()  # the chunk is the anchors of stationary scales
+        operands = moving | stationary
         rows = Signal(16, reset_less=True)  # memory rows still to go, with this one
         left = Signal(16, reset_less=True)  # bytes of this row still to go
         row_offset = Signal.like(job.offset, reset_less=True)  # of the row in its first beat
         offset = Signal.like(job.offset, reset_less=True)  # of the chunk in its first beat
+        limit = Signal(range(chunk_bytes(config) + 1), reset_less=True)  # most bytes of the chunk
+        fold_left = Signal.like(job.fold, reset_less=True)  # segments of this fold still to go
+        fold_end = Signal(reset_less=True)  # the chunk takes all of them, if the row has them
         address = Signal(16, reset_less=True)
+        base = Signal.like(address, reset_less=True)  # of this row (MOVING) or tile (STATIONARY)
         part = Signal(range(array.load_rows), reset_less=True)
         word = Signal(range(array.load_cycles), reset_less=True)
         slabs = Signal(array.slabs, reset_less=True)  # of the chunk's first segment
@@ -125,15 +133,10 @@ class LoadChunks(wiring.Component):
         past = Signal(reset_less=True)  # `slabs` has lost a slab past the last
 
         # The chunk's bytes.
-        limit = Signal(range(chunk_bytes(config) + 1))
-        depth = Signal(16)
-        with m.Switch(job.destination):
-            for destination, most in chunk_limits(config).items():
-                with m.Case(destination):
-                    m.d.comb += [limit.eq(most.bytes), depth.eq(most.depth)]
         row_end = Signal()
+        last = Signal()
         count = Signal.like(limit)
-        m.d.comb += [row_end.eq(left <= limit), count.eq(Mux(row_end, left, limit))]
+        m.d.comb += [row_end.eq(left <= limit), last.eq(row_end & (rows == 1)), count.eq(Mux(row_end, left, limit))]
 
         # The slabs of each segment: `reach` goes past the last slab, `taken` is what the segments before have.
         masks = [Signal(array.slabs, name=f"slabs_{j}") for j in range(chunk_segments(config))]
@@ -141,11 +144,20 @@ class LoadChunks(wiring.Component):
         illegal = 0
         for j, mask in enumerate(masks):
             reach = slabs << j
-            present = (moving & (count > j * array.rows)) | (moving_scales & (count > 1 + j)) if j else 1
+            present = moving_scales & (count > 1 + j) if j else Const(1)
+            for destination, is_it in ((Destination.MOVING, moving), (Destination.STATIONARY, stationary)):
+                if 0 < j < limits[destination].segments:
+                    present |= is_it & (count > j * limits[destination].segment_bytes)
             m.d.comb += mask.eq(Mux(present, reach, 0))
             illegal |= present & (past | reach[array.slabs:].any())
             illegal |= (mask & taken).any()
             taken |= mask
+
+        depth = Signal(16)
+        with m.Switch(job.destination):
+            for destination, most in limits.items():
+                with m.Case(destination):
+                    m.d.comb += depth.eq(most.depth)
 
         # Register the chunk's place, unless it cannot be written.
         place = self.place
@@ -162,8 +174,6 @@ class LoadChunks(wiring.Component):
         if config.block_scales:
             with m.If(free):
                 m.d.sync += [place.p.element.eq(job.element), place.p.anchors.eq(anchors)]
-        last = Signal()
-        m.d.comb += last.eq(row_end & (rows == 1))
         with m.If(free):
             m.d.sync += [
                 place.valid.eq(good),
@@ -179,8 +189,20 @@ class LoadChunks(wiring.Component):
                 place.p.index.eq(job.index),
             ]
 
-        # Step to the next chunk.
-        next_tile = [slabs.eq(slabs << 1), past.eq(past | slabs[-1]), used.eq(taken)]
+        # Step to the next chunk. A word that is not past its bank, and a step, are below 2**15: their sum does not wrap.
+        line_end = Signal()  # the segments to come go to another word or part
+        word_end = Signal()
+        tile_end = Signal()
+        rebase = Signal()
+        next_address = Signal.like(address)
+        segments = Mux(stationary, config.stationary_segments, config.segments)
+        m.d.comb += [
+            line_end.eq(row_end | fold_end | ~operands),
+            word_end.eq(part == array.load_rows - 1),
+            tile_end.eq(word_end & (word == array.load_cycles - 1)),
+            rebase.eq(Mux(stationary, tile_end, moving & row_end)),
+            next_address.eq(Mux(rebase, base, address) + Mux(Mux(stationary, tile_end, moving & ~row_end), job.step, 1)),
+        ]
         with m.If(good):
             m.d.sync += [left.eq(left - count), offset.eq(offset + count)]
             with m.If(row_end):
@@ -190,28 +212,44 @@ class LoadChunks(wiring.Component):
                     row_offset.eq(row_offset + job.stride),
                     offset.eq(row_offset + job.stride),
                 ]
-            with m.If(stationary):
-                m.d.sync += part.eq(part + 1)
-                with m.If(part == array.load_rows - 1):
-                    m.d.sync += [part.eq(0), word.eq(word + 1), address.eq(address + 1)]
-                    with m.If(word == array.load_cycles - 1):
-                        m.d.sync += [word.eq(0), address.eq(job.address), *next_tile]
-            with m.Elif(stationary_scales):
+            with m.If(stationary_scales):
                 m.d.sync += anchors.eq(0)
                 with m.If(~anchors):
-                    m.d.sync += next_tile
-            with m.Elif(moving & ~row_end):
-                after = slabs << segments
+                    m.d.sync += [slabs.eq(slabs << 1), past.eq(past | slabs[-1]), used.eq(taken)]
+            with m.Elif(~line_end):
+                after = Mux(stationary, slabs << config.stationary_segments, slabs << config.segments)
                 m.d.sync += [slabs.eq(after), past.eq(past | after[array.slabs:].any()), used.eq(taken)]
             with m.Else():
-                m.d.sync += [address.eq(address + 1), slabs.eq(job.slabs), past.eq(0), used.eq(0)]
+                m.d.sync += [slabs.eq(job.slabs), past.eq(0), used.eq(0)]
+                with m.If(rebase):
+                    m.d.sync += base.eq(next_address)
+                with m.If(word_end | ~stationary):
+                    m.d.sync += address.eq(next_address)
+                with m.If(stationary):
+                    m.d.sync += [part.eq(Mux(word_end, 0, part + 1)), word.eq(Mux(tile_end, 0, word + word_end))]
             with m.If(last):
                 m.d.sync += active.eq(0)
+
+        # How far the next chunk goes: to the end of its fold, or as far as is written in one cycle.
+        new = self.job.p
+        begins = ~active | last
+        fold = Signal.like(fold_left)
+        m.d.comb += fold.eq(Mux(begins, new.fold, Mux(line_end, job.fold, fold_left - segments)))
+        with m.If(good | ~active):
+            m.d.sync += [fold_left.eq(fold), fold_end.eq(0)]
+            with m.Switch(Mux(begins, new.destination, job.destination)):
+                for destination, most in limits.items():
+                    with m.Case(destination):
+                        m.d.sync += limit.eq(most.bytes)
+                        if destination in (Destination.MOVING, Destination.STATIONARY):
+                            with m.Switch(fold):
+                                for segments_left in range(1, most.segments + 1):
+                                    with m.Case(segments_left):
+                                        m.d.sync += [limit.eq(segments_left * most.segment_bytes), fold_end.eq(1)]
 
         # Take the next instruction.
         m.d.comb += self.job.ready.eq(~self.stop & (~active | (good & last)))
         with m.If(self.job.valid & self.job.ready):
-            new = self.job.p
             m.d.sync += [
                 active.eq(1),
                 job.eq(new),
@@ -221,6 +259,7 @@ class LoadChunks(wiring.Component):
                 row_offset.eq(new.offset),
                 offset.eq(new.offset),
                 address.eq(new.address),
+                base.eq(new.address),
                 part.eq(0),
                 word.eq(0),
                 slabs.eq(new.slabs),

@@ -27,6 +27,8 @@ def job_layout(config: EngineConfig) -> data.StructLayout:
         "row_bytes": 16,
         "offset": beat_bits,
         "stride": beat_bits,
+        "fold": 5,
+        "step": 15,
         "signal": 32,
         "index": 32,
     })
@@ -51,10 +53,10 @@ class LoadRows(wiring.Component):
         Each legal instruction, in the cycle in which it is accepted.
     transfer : Out(stream.Signature(transfer_layout(config)))
     failure : Out(Failure())
-        ILLEGAL_INSTRUCTION for a destination that is not there, no rows, no bytes, a stationary row longer than the
-        array, slabs that are not there (none at all for parameters, at least one otherwise), elements where there are
-        none, scales without an anchor or more of them than slabs, or anchors without scales. WINDOW, in place of the
-        first row that is not wholly inside the window or whose address does not fit the bus.
+        ILLEGAL_INSTRUCTION for a destination that is not there, no rows, no bytes, slabs that are not there (none at all
+        for parameters, at least one otherwise), elements, a fold or a step where there are none, scales without an anchor
+        or more of them than slabs or columns, or anchors without scales. WINDOW, in place of the first row that is not
+        wholly inside the window or whose address does not fit the bus.
     stop : In(1)
         Accepts, offers and reports nothing while high. High from the cycle after a failure on.
     """
@@ -91,22 +93,26 @@ class LoadRows(wiring.Component):
             self.job.p.row_bytes.eq(instruction.row_bytes),
             self.job.p.offset.eq(window.base + instruction.memory),
             self.job.p.stride.eq(instruction.stride),
+            self.job.p.fold.eq(instruction.fold),
+            self.job.p.step.eq(instruction.step),
             self.job.p.signal.eq(instruction.signal),
             self.job.p.index.eq(self.command.p.index),
         ]
         no_slab = ~instruction.slabs[:slabs].any() | instruction.slabs[slabs:].any()
-        long = instruction.row_bytes > config.array.columns
+        folded = instruction.fold.any() | instruction.step.any()
         broken = {
             Destination.MOVING: no_slab,
-            Destination.STATIONARY: no_slab | long,
-            Destination.PARAMETERS: instruction.slabs.any(),
+            Destination.STATIONARY: no_slab,
+            Destination.PARAMETERS: instruction.slabs.any() | folded,
         }
         elements = ()
         if config.block_scales:
+            scales = no_slab | folded
+            long = instruction.row_bytes > config.array.columns
             broken |= {
-                Destination.ROW_PARAMETERS: instruction.slabs.any(),
-                Destination.MOVING_SCALES: no_slab | (instruction.row_bytes < 2) | (instruction.row_bytes > 1 + slabs),
-                Destination.STATIONARY_SCALES: no_slab | long | (instruction.rows < 2),
+                Destination.ROW_PARAMETERS: broken[Destination.PARAMETERS],
+                Destination.MOVING_SCALES: scales | (instruction.row_bytes < 2) | (instruction.row_bytes > 1 + slabs),
+                Destination.STATIONARY_SCALES: scales | long | (instruction.rows < 2),
             }
             elements = (Destination.MOVING, Destination.STATIONARY)
             m.d.comb += self.job.p.element.eq(instruction.element)

@@ -56,7 +56,7 @@ class LoadValues(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         config, array = self.config, self.config.array
-        elements = max(config.segments * array.rows, array.columns)
+        elements = max(config.segments * array.rows, config.stationary_segments * array.columns)
         scales = max(1 + array.slabs, array.columns)
 
         moving = self.destination == Destination.MOVING_SCALES

@@ -62,7 +62,7 @@ class Window(wiring.Signature):
 
 
 def chunk_bytes(config: EngineConfig) -> int:
-    """Bytes of the widest word, or row of scales, that LOAD takes in one cycle."""
+    """Most bytes that LOAD takes in one cycle: segments of operands, a word of parameters, or a row of scales."""
     array = config.array
     scales = 1 + array.slabs if config.block_scales else 0
     operands = max(config.segments * array.rows, config.stationary_segments * array.columns)
@@ -70,8 +70,8 @@ def chunk_bytes(config: EngineConfig) -> int:
 
 
 def chunk_segments(config: EngineConfig) -> int:
-    """Most segments of a chunk: moving words, or the scales of a whole row."""
-    return config.array.slabs if config.block_scales else config.segments
+    """Most segments of a chunk: moving words, stationary rows, or the scales of a whole row."""
+    return config.array.slabs if config.block_scales else max(config.segments, config.stationary_segments)
 
 
 def destination_bits(config: EngineConfig) -> int:
@@ -83,10 +83,11 @@ def chunk_layout(config: EngineConfig) -> data.StructLayout:
     """One write into the scratchpad.
 
     MOVING: bytes [j * rows, (j + 1) * rows) go to word `address` of every slab in `slabs[j]`, for each j < segments.
-    STATIONARY: bytes [0, columns) go to part `part` of word `address` of every slab in `slabs[0]`.
+    STATIONARY: bytes [j * columns, (j + 1) * columns) go to part `part` of word `address` of every slab in `slabs[j]`, for each
+    j < stationary_segments.
     PARAMETERS, ROW_PARAMETERS: bytes [0, 8 * drain_lanes) go to word `address`.
     MOVING_SCALES: byte 1 + j goes to word `address` of the distances of every slab in `slabs[j]`.
-    STATIONARY_SCALES: as STATIONARY.
+    STATIONARY_SCALES: as STATIONARY, j = 0 only.
     """
     return data.StructLayout({
         "destination": destination_bits(config),
