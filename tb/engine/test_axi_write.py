@@ -79,7 +79,7 @@ class WriterBench:
         raise AssertionError("does not end")
 
 
-CASES = [(64, 256), (64, 5), (128, 16), (256, 1), (512, 64)]
+CASES = [(64, 256), (64, 5), (128, 16), (256, 1), (512, 64), (1024, 32)]
 
 
 @pytest.mark.parametrize("seed", range(2))

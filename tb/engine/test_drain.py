@@ -15,6 +15,7 @@ CONFIGS = {
         ArrayConfig(slabs=5, rows=3, columns=11),
         axi_data_width=512, max_burst=7, accumulator_depth=16, parameter_depth=3,
     ),
+    "widest bus": EngineConfig(ArrayConfig(slabs=2, rows=6, columns=40), axi_data_width=1024, max_burst=32, parameter_depth=4),
     "half a read": EngineConfig(ArrayConfig(slabs=2, rows=14, columns=13), axi_data_width=256, max_burst=1),
     "three chunks a row": EngineConfig(ArrayConfig(slabs=5, rows=4, columns=19), axi_data_width=64, parameter_depth=12),
     "tall": EngineConfig(ArrayConfig(slabs=2, rows=40, columns=37), axi_data_width=64, max_burst=256),

@@ -33,6 +33,7 @@ CONFIGS = {
     "four lanes": engine(64, 128, 64),
     "eight lanes": engine(49, 256, 40),
     "sixteen lanes": engine(100, 512),
+    "a block in a beat": engine(70, 1024),
     "one beat": engine(11, 512),  # lanes that do not divide a block
     "long trailer": engine(300, 64),  # 11 bytes behind a row's codes, 8 bytes in a beat
 }

@@ -13,7 +13,8 @@ from ..numerics.requantise import RECORD_BYTES
 from .scaled import Scales
 from .tiling import Tiling
 
-ALIGNMENT = 64
+ALIGNMENT = 128
+"""Bytes of a beat of the widest bus."""
 
 
 def align(offset: int, unit: int = ALIGNMENT) -> int:

@@ -58,6 +58,7 @@ constexpr size_t BUS = sizeof(Vcleave::m_axi_rdata);  // bytes of a beat
 constexpr int BUS_TIMEOUT = 100000;                   // cycles for one register access
 
 using Beat = std::array<uint8_t, BUS>;
+using Strobes = std::array<uint8_t, BUS / 8>;  // a bit for each byte
 
 struct Burst {
     uint32_t id;
@@ -67,7 +68,7 @@ struct Burst {
 };
 struct WriteBeat {
     Beat data;
-    uint64_t strobes;
+    Strobes strobes;
     bool last;
 };
 struct WriteAnswer {
@@ -111,7 +112,7 @@ struct Address {
 };
 struct Data {
     Beat data;
-    uint64_t strobes;
+    Strobes strobes;
     bool last;
     bool operator==(const Data& other) const {
         return data == other.data && strobes == other.strobes && last == other.last;
@@ -189,8 +190,9 @@ class Machine {
         const bool aw_transfer = running && aw.transfer(top->m_axi_awvalid, top->m_axi_awready, write);
         bool w_transfer = false;
         if (running && (top->m_axi_wvalid || w.waiting)) {
-            Data data{{}, top->m_axi_wstrb, static_cast<bool>(top->m_axi_wlast)};
+            Data data{{}, {}, static_cast<bool>(top->m_axi_wlast)};
             std::memcpy(data.data.data(), &top->m_axi_wdata, BUS);
+            std::memcpy(data.strobes.data(), &top->m_axi_wstrb, BUS / 8);
             w_transfer = w.transfer(top->m_axi_wvalid, top->m_axi_wready, data);
             if (w_transfer) write_beats.push_back({data.data, data.strobes, data.last});
         }
@@ -374,7 +376,7 @@ class Machine {
         if (response == OKAY) {
             uint8_t* const place = &memory[burst.address / BUS * BUS - base];
             for (size_t i = 0; i < BUS; i++)
-                if (beat.strobes >> i & 1) place[i] = beat.data[i];
+                if (beat.strobes[i / 8] >> i % 8 & 1) place[i] = beat.data[i];
         }
         write_response = std::max(write_response, response);
         burst.address = burst.address / BUS * BUS + BUS;
