@@ -28,7 +28,6 @@ PLAIN = {
 }
 CONFIGS = {name: config.plain() for name, config in PLAIN.items()} | {
     "scaled": PRESETS["default"],
-    "scaled_full_beat": PLAIN["full_beat"],
     "scaled_widest": EngineConfig(
         ArrayConfig(slabs=7, rows=6, columns=10, load_rows=1),
         moving_depth=40, stationary_depth=40, axi_data_width=1024, max_burst=32,

@@ -1,5 +1,7 @@
 """The race checker finds each kind of planted fault, and nothing in a program that is in order."""
 
+from itertools import product
+
 import pytest
 
 from cleave.compile.program import Program
@@ -17,20 +19,10 @@ def kinds(program: Program) -> list[tuple[str, int]]:
     return [(finding.kind, finding.index) for finding in find(instructions, CONFIG, WINDOW)]
 
 
-def load(
-    program: Program, destination: Destination, after: list[int], *, slabs: int = 1, address: int = 0, memory: int = 0
-) -> int:
-    parameters = destination == Destination.PARAMETERS
-    return program.load(
-        destination,
-        slabs=0 if parameters else slabs,
-        address=address,
-        rows=4,
-        row_bytes=4,
-        memory=memory,
-        stride=4,
-        after=after,
-    )
+def load(program: Program, destination: Destination, after: list[int], **fields: int) -> int:
+    slabs = 0 if destination == Destination.PARAMETERS else 1
+    fields = {"slabs": slabs, "address": 0, "rows": 4, "row_bytes": 4, "memory": 0, "stride": 4, **fields}
+    return program.load(destination, after=after, **fields)
 
 
 def matmul(program: Program, after: list[int], *, first: int = 0, count: int = 1, accumulator: int = 0) -> int:
@@ -99,6 +91,35 @@ def test_what_does_not_touch_is_no_race() -> None:
     matmul(program, [])
     drain(program, [], slab=1)
     assert kinds(program) == []
+
+
+@pytest.mark.parametrize(
+    ("destination", "fields", "written"),
+    [
+        (Destination.MOVING, {"rows": 1, "row_bytes": 15, "fold": 2, "step": 9, "address": 8}, [(0, 8), (1, 8), (0, 17), (1, 17)]),
+        (Destination.MOVING, {"rows": 2, "row_bytes": 11, "fold": 2, "step": 2}, [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3)]),
+        (Destination.STATIONARY, {"rows": 5, "row_bytes": 7, "step": 9, "address": 8},
+         [(slab, word) for slab in (0, 1) for word in (8, 9, 10, 11, 17)]),
+        (Destination.STATIONARY, {"rows": 3, "row_bytes": 12, "fold": 2, "step": 20},
+         [*[(0, word) for word in (0, 1, 2, 3, 20, 21)], (1, 0), (1, 2), (1, 20)]),
+    ],
+)  # fmt: skip
+def test_words_of_folds(destination: Destination, fields: dict[str, int], written: list[tuple[int, int]]) -> None:
+    """Of all words, a MATMUL may only read those that a LOAD does not write."""
+    raced = []
+    moving = destination == Destination.MOVING
+    for slab, word in product(range(2), range(32)):
+        program = Program()
+        load(program, destination, [], **fields)
+        place = {"moving": word if moving else 63, "stationary": 63 - 3 if moving else word}
+        program.matmul(
+            slab, 1, rows=1, passes=1, moving_step=0, stationary_step=0, accumulator=0, accumulate_first=False, row_macs=0,
+            last_row_macs=0, **place,
+        )  # fmt: skip
+        raced += [(slab, word)] * bool(kinds(program))
+    words = 1 if moving else CONFIG.array.load_cycles  # that the MATMUL reads
+    expected = {(slab, word - before) for slab, word in written for before in range(words) if word >= before}
+    assert raced == sorted(expected)
 
 
 def test_order_is_transitive_through_units() -> None:

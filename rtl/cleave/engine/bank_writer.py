@@ -111,9 +111,9 @@ class BankWriter(wiring.Component):
 
     def _write_distances(self, m: Module) -> None:
         """Write the moving scales."""
-        load, slabs = self.load, self.config.array.slabs
+        load, config = self.load, self.config
         for slab, port in enumerate(self.banks.distances):
-            named, distance = self._segment(load.p, slab, slabs, 8, first=8)
+            named, distance = self._segment(load.p, slab, config.array.slabs, 8, first=8)
             m.d.sync += [
                 port.enable.eq(load.valid & (load.p.destination == Destination.MOVING_SCALES) & named),
                 port.address.eq(load.p.address),
