@@ -27,11 +27,11 @@ def test_scale_sim(parts: tuple[int, ...], k: int, n: int, rows: int, columns: i
 
 
 def test_by_hand() -> None:
-    # 16 tiles of K, 4 of N, 10 rows each, on 2 slabs; loads: 10 * 16 chunks of 4 bytes and 64 rows of W in 4 chunks.
+    # 16 tiles of K, 4 of N, 10 rows each, on 2 slabs; loads: 10 * 16 words of 4 bytes and 64 rows of W for 4 tiles, two a cycle.
     found = bounds((10,), 64, 16, TINY)
     assert found.compute == 16 * 4 * 10 // 2 == 320
-    assert TINY.segments == 2
-    assert found.scratchpad == max(10 * 64 // 8 + 64 * 4, 10 * 16 // 2)
+    assert TINY.segments == TINY.stationary_segments == 2
+    assert found.scratchpad == max(10 * 16 // 2 + 64 * 4 // 2, 10 * 16 // 2)
     assert found.dram == (10 * 64 + 64 * 16 + 4 * 10 * 16) // 8
     assert found.cycles == max(found.compute, found.scratchpad, found.dram)
     # Short passes wait for their tile: 4 cycles for a row. With the operands swapped it is 16 columns of one moving operand.

@@ -95,7 +95,7 @@ BAD = {
     f"explore {SIZES} --slabs 0": "no combination of the sizes is legal: slabs must be 1 to 30, not 0",
     f"explore {SIZES} --slabs 1,x": "--slabs must be different numbers separated by commas, not '1,x'",
     f"explore {SIZES} --slabs 1,1": "--slabs must be different numbers separated by commas, not '1,1'",
-    f"explore {SIZES} --bandwidth nan": "bandwidth must be above 0 and at most 64 bytes a cycle, not nan",
+    f"explore {SIZES} --bandwidth nan": "bandwidth must be above 0 and at most 128 bytes a cycle, not nan",
     f"explore {SIZES} --group x": "group must be one of prefill",
     f"explore {SIZES} --library x": "library must be one of sky130hd, SG13G2, ASAP7, not 'x'",
     f"explore {SIZES} --results text.sqlite": "text.sqlite must be a file of results, or not exist",

@@ -33,8 +33,8 @@ BAD = [
     ({"slabs": [1, 31]}, [8], "slabs 31 is in no legal combination: slabs must be 1 to 30, not 31"),
     ({"dot": [2, 3]}, [8], "dot 3 is in no legal combination: dot must be 1, 2, 4, 8 or 16, not 3"),
     ({"load_rows": [1, 4]}, [8], r"load_rows 4 is in no legal combination: load_rows must divide dot \(2\), not 4"),
-    ({}, [8, 65], "bandwidth 65 is in no legal combination: bandwidth must be above 0 and at most 64 bytes a cycle, not 65"),
-    ({}, [0], "bandwidth must be above 0 and at most 64 bytes a cycle, not 0"),
+    ({}, [8, 129], "bandwidth 129 is in no legal combination: bandwidth must be above 0 and at most 128 bytes a cycle, not 129"),
+    ({}, [0], "bandwidth must be above 0 and at most 128 bytes a cycle, not 0"),
 ]
 
 

@@ -12,8 +12,6 @@ from math import ceil
 
 from ..compile.tiling import cuts
 from ..config import ACCUMULATOR_BYTES, ArrayConfig, EngineConfig
-from ..engine.isa import Destination
-from ..engine.load_chunks import chunk_limits
 
 __all__ = ["Bounds", "bounds", "scale_sim_cycles"]
 
@@ -27,7 +25,8 @@ class Bounds:
     compute
         Passes of all slabs, evenly spread.
     scratchpad
-        What LOAD writes to the banks, a chunk a cycle, or what DRAIN reads of the accumulators, `drain_lanes` a cycle.
+        What LOAD writes to the banks, as many slabs' words or rows in each cycle as it can, or what DRAIN reads of the
+        accumulators, `drain_lanes` a cycle.
     dram
         A and each stationary matrix read once, INT8, and the int32 result written once.
     """
@@ -68,9 +67,10 @@ def _compute(shapes: Iterable[tuple[int, int]], k: int, array: ArrayConfig) -> i
 
 def _scratchpad(shapes: list[tuple[int, int]], k: int, config: EngineConfig) -> int:
     """Give the cycles of LOAD or DRAIN, each of which works on all slabs' banks in turn."""
-    limits = chunk_limits(config)
-    moving, stationary = (limits[destination].bytes for destination in (Destination.MOVING, Destination.STATIONARY))
-    load = sum(rows * cuts(k, moving) + k * cuts(columns, stationary) for rows, columns in shapes)
+    array = config.array
+    moving = sum(rows * cuts(k, array.rows) for rows, _ in shapes)
+    stationary = sum(k * cuts(columns, array.columns) for _, columns in shapes)
+    load = cuts(moving, config.segments) + cuts(stationary, config.stationary_segments)
     drain = sum(rows * cuts(columns, config.drain_lanes) for rows, columns in shapes)
     return max(load, drain)
 
