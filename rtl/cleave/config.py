@@ -336,6 +336,11 @@ class EngineConfig:
         return max(1, min(self.array.slabs, self.axi_bytes // self.array.columns))
 
     @property
+    def stationary_rows(self) -> int:
+        """Stationary rows, of one word, that LOAD writes in one cycle if they follow each other in memory."""
+        return max(1, min(self.array.load_rows, self.axi_bytes // self.array.columns))
+
+    @property
     def scratchpad_bytes(self) -> dict[str, int]:
         """Bytes of all banks of each kind together."""
         array = self.array

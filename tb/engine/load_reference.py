@@ -152,7 +152,7 @@ def write(config: EngineConfig, banks: Banks, load: Fields, window: bytes) -> No
         for r, j, south, word, part in placed(config, load):
             width = array.columns if stationary else array.rows
             segment = _words(decode(rows[r], load["element"])[j * width:(j + 1) * width], width)
-            for slab in _slabs(load["slabs"] << south):
+            for slab in _bits(load["slabs"] << south):
                 if stationary:
                     banks["stationary"][slab, word, part] = segment
                 else:
@@ -162,12 +162,12 @@ def write(config: EngineConfig, banks: Banks, load: Fields, window: bytes) -> No
         match Destination(load["destination"]):
             case Destination.MOVING_SCALES:
                 for j, distance in enumerate(row[0] - row[1:]):
-                    for slab in _slabs(load["slabs"] << j):
+                    for slab in _bits(load["slabs"] << j):
                         banks["distances"][slab, address + r] = distance
             case Destination.STATIONARY_SCALES if r == 0:
                 anchors = row
             case Destination.STATIONARY_SCALES:
-                for slab in _slabs(load["slabs"] << r - 1):
+                for slab in _bits(load["slabs"] << r - 1):
                     banks["stationary"][slab, address, 0] = _words(anchors - row, array.columns)
             case parameters:
                 words = _words(row, 8 * config.drain_lanes)
@@ -182,16 +182,19 @@ def write_chunk(config: EngineConfig, banks: Banks, chunk) -> None:  # noqa: ANN
         assert not any(chunk["slabs"])
         banks[Destination(destination).name.lower()][address] = content[:8 * config.drain_lanes]
     elif destination in (Destination.STATIONARY, Destination.STATIONARY_SCALES):
+        parts = _bits(chunk["parts"])
+        assert len(parts) == 1 or not any(list(chunk["slabs"])[1:])
         for j, mask in enumerate(chunk["slabs"]):
-            for slab in _slabs(mask):
-                banks["stationary"][slab, address, chunk["part"]] = content[j * array.columns:(j + 1) * array.columns]
+            for slab in _bits(mask):
+                for row, part in enumerate(parts, j):
+                    banks["stationary"][slab, address, part] = content[row * array.columns:(row + 1) * array.columns]
     elif destination == Destination.MOVING_SCALES:
         for j, mask in enumerate(chunk["slabs"]):
-            for slab in _slabs(mask):
+            for slab in _bits(mask):
                 banks["distances"][slab, address] = content[1 + j]
     else:
         for j, mask in enumerate(chunk["slabs"]):
-            for slab in _slabs(mask):
+            for slab in _bits(mask):
                 banks["moving"][slab, address] = content[j * array.rows:(j + 1) * array.rows]
 
 
@@ -218,7 +221,7 @@ def random_any(config: EngineConfig, rng: Random, size: int, largest: int = 12) 
     if rng.random() < 0.8:  # what is legal, as far as it is known so far
         match destination:
             case Destination.STATIONARY:
-                row_bytes = rng.randint(1, 2 * array.slabs * array.columns)
+                row_bytes = rng.randint(1, 2 * max(array.slabs, array.load_rows) * array.columns)
             case Destination.STATIONARY_SCALES:
                 row_bytes = rng.randint(1, array.columns)
             case Destination.PARAMETERS | Destination.ROW_PARAMETERS:
@@ -250,8 +253,8 @@ def random_any(config: EngineConfig, rng: Random, size: int, largest: int = 12) 
     }
 
 
-def _slabs(mask: int) -> list[int]:
-    return [slab for slab in range(mask.bit_length()) if mask >> slab & 1]
+def _bits(mask: int) -> list[int]:
+    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
 
 
 def _words(row: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:

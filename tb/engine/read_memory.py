@@ -20,6 +20,7 @@ PLAIN = {
         ArrayConfig(slabs=5, rows=6, columns=12),
         moving_depth=40, stationary_depth=40, axi_data_width=512, axi_address_width=32, max_burst=5,
     ),
+    "whole_word": EngineConfig(ArrayConfig(slabs=1, rows=16, columns=8, dot=4, load_rows=4), axi_data_width=256),
     "full_beat": EngineConfig(ArrayConfig(slabs=4, rows=8, columns=16, dot=4), axi_data_width=512),
     "wide_array": EngineConfig(
         ArrayConfig(slabs=2, rows=20, columns=37, dot=4, load_rows=4),
@@ -35,6 +36,10 @@ CONFIGS = {name: config.plain() for name, config in PLAIN.items()} | {
     "scaled_load_rows": EngineConfig(
         ArrayConfig(slabs=5, rows=8, columns=3, dot=4, load_rows=2),
         moving_depth=20, stationary_depth=24, axi_data_width=64,
+    ),
+    "scaled_part_of_word": EngineConfig(
+        ArrayConfig(slabs=2, rows=8, columns=10, dot=4, load_rows=4),
+        moving_depth=20, stationary_depth=24, axi_data_width=256,
     ),
     "scaled_slabs": EngineConfig(
         ArrayConfig(slabs=12, rows=2, columns=1),

@@ -22,11 +22,16 @@ def random_chunk(config: EngineConfig, rng: Random, destination: Destination) ->
     for segment in range(0 if destination in (Destination.PARAMETERS, Destination.ROW_PARAMETERS) else most):
         slabs[segment] = left & rng.getrandbits(config.array.slabs)
         left &= ~slabs[segment]
+    part = rng.randrange(config.array.load_rows) if destination == Destination.STATIONARY else 0
+    rows = 1
+    if destination == Destination.STATIONARY and rng.random() < 0.5:  # rows of one word
+        rows = rng.randint(1, min(config.array.load_rows - part, config.stationary_rows))
+        slabs[1:] = [0] * (len(slabs) - 1)
     return {
         "destination": int(destination),
         "slabs": slabs,
         "address": rng.randrange(depth(config, destination)),
-        "part": rng.randrange(config.array.load_rows),
+        "parts": ((1 << rows) - 1) << part,
         "data": rng.getrandbits(8 * chunk_bytes(config)),
     }
 

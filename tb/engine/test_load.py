@@ -180,6 +180,11 @@ DEEP_BANK_RANGE = {
     "fold one word past": {"address": 2**15 - 2, "rows": 1, "row_bytes": 24, "fold": 1, "step": 1},
     "farthest tile": STATIONARY | {"address": 2**15 - 8, "rows": 24, "step": 2**15 - 1},
 }
+STACKED_BANK_RANGE = {
+    "next word": {"address": 1023, "row_bytes": 40},
+    "next word, of the second row": {"address": 1023, "rows": 2, "row_bytes": 24},
+    "next tile": {"address": 1000, "row_bytes": 136, "step": 24},
+}
 SCALED_ILLEGAL = {
     "destination 6": {"destination": 6},
     "destination 7": {"destination": 7},
@@ -225,6 +230,7 @@ ERRORS = [
         ("default", Error.ILLEGAL_INSTRUCTION, ILLEGAL), ("default", Error.BANK_RANGE, BANK_RANGE),
         ("default", Error.WINDOW, WINDOW), ("deep", Error.BANK_RANGE, DEEP_BANK_RANGE),
         ("scaled", Error.ILLEGAL_INSTRUCTION, SCALED_ILLEGAL), ("scaled", Error.BANK_RANGE, SCALED_BANK_RANGE),
+        ("whole_word", Error.BANK_RANGE, {name: STATIONARY | {"fold": 1} | case for name, case in STACKED_BANK_RANGE.items()}),
     )
     for name, fields in cases.items()
 ]
@@ -238,15 +244,15 @@ def test_reports(config: str, code: Error, fields: Fields, seed: int) -> None:
     bad = LEGAL | fields
     assert errors(bench.config, bad, bench.base, SIZE) == {code}
     # The first instruction is long enough to be still running.
-    first = LEGAL | {"slabs": 8, "rows": 200, "memory": 16}
+    first = LEGAL | {"slabs": 1 << bench.config.array.slabs - 1, "rows": 200, "memory": 16}
     bench.run([first, bad, LEGAL])
     assert bench.failed == [(code, 1001)]
-    used = set()  # bus words
+    used, width = set(), bench.config.axi_bytes  # bus words
     for load in (first, bad):
         for start in (bench.base + load["memory"] + r * load["stride"] for r in range(load["rows"])):
-            used |= set(range(start // 16, (start + load["row_bytes"] - 1) // 16 + 1))
+            used |= set(range(start // width, (start + load["row_bytes"] - 1) // width + 1))
     for burst in bench.memory.bursts:
-        assert used.issuperset(range(burst.address // 16, burst.address // 16 + burst.beats))
+        assert used.issuperset(range(burst.address // width, burst.address // width + burst.beats))
 
 
 def test_window_to_its_last_byte(seed: int) -> None:
@@ -292,7 +298,7 @@ def test_reports_what_the_instruction_set_says(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("stalls", STALLS)
-@pytest.mark.parametrize("name", ["tiny", "odd", "wide_bus", "scaled_load_rows"])
+@pytest.mark.parametrize("name", ["tiny", "odd", "wide_bus", "whole_word", "scaled_load_rows", "scaled_part_of_word"])
 def test_bus_error_names_its_instruction(name: str, stalls: str, seed: int) -> None:
     rng = Random(seed)
     for _ in range(4):
@@ -427,6 +433,35 @@ def test_chunks_end_at_folds_only(case: str, seed: int) -> None:
     bench.check(loads)
     assert len(bench.chunks) == 96 * chunks
     assert bench.chunks[-1] - bench.chunks[0] == 96 * chunks - 1
+
+
+STACKS = {  # engine, fields, chunks of an instruction
+    "whole words": ("whole_word", {"row_bytes": 64, "rows": 4}, 4 * 2),
+    "a whole tile": ("whole_word", {"row_bytes": 128, "rows": 1}, 4),
+    "a tile and the next one's first row": ("whole_word", {"row_bytes": 130, "rows": 1, "step": 8}, 5),
+    "rows of a word from two memory rows": ("whole_word", {"row_bytes": 48, "rows": 2}, 2 + 2),
+    "parts 0, 1, 2, and 3, 0, 1": ("whole_word", {"row_bytes": 24, "rows": 2}, 1 + 2),
+    "part of the last row": ("whole_word", {"row_bytes": 57, "rows": 2}, 2 + 2),
+    "one row": ("whole_word", {"row_bytes": 8, "rows": 8}, 8),
+    "no fold": ("whole_word", {"row_bytes": 8, "rows": 8, "fold": 0}, 8),
+    "three rows in a cycle": ("scaled_part_of_word", {"row_bytes": 80, "rows": 1}, 4),
+    "three rows in a cycle, from part 2 on": ("scaled_part_of_word", {"row_bytes": 60, "rows": 2}, (1 + 1 + 1) + (1 + 1 + 1)),
+    "two slabs at once": ("scaled_part_of_word", {"row_bytes": 80, "rows": 1, "slabs": 3}, 4),
+    "two slabs side by side": ("scaled_part_of_word", {"row_bytes": 80, "rows": 1, "fold": 2}, 4),
+    "as many as a word has": ("load_rows", {"row_bytes": 40, "rows": 1}, 4),
+}
+
+
+@pytest.mark.parametrize("case", STACKS)
+def test_rows_of_a_word_come_in_one_cycle(case: str, seed: int) -> None:
+    """A chunk goes on to the end of the memory row or the word, or as far as a beat goes, and none costs more than a cycle."""
+    name, fields, chunks = STACKS[case]
+    bench = Bench(CONFIGS[name], Random(seed), Stalls(latency=10), base=0)
+    loads = [LEGAL | STATIONARY | {"fold": 1, "stride": 256, "address": i % 12, "memory": 32 * i} | fields for i in range(24)]
+    bench.run(loads)
+    bench.check(loads)
+    assert len(bench.chunks) == 24 * chunks
+    assert bench.chunks[-1] - bench.chunks[0] == 24 * chunks - 1
 
 
 @pytest.mark.parametrize("fields", [MOVING_SCALES, STATIONARY_SCALES], ids=["moving", "stationary"])

@@ -36,7 +36,8 @@ def test_elements(name: str, destination: Destination) -> None:
     """Elements are decoded; the bytes of parameters stay as they are."""
     config = CONFIGS[name]
     design = LoadValues(config)
-    moving, stationary = config.segments * config.array.rows, config.stationary_segments * config.array.columns
+    moving = config.segments * config.array.rows
+    stationary = max(config.stationary_segments, config.stationary_rows) * config.array.columns
     count = {Destination.MOVING: moving, Destination.STATIONARY: stationary}.get(destination, 8 * config.drain_lanes)
 
     async def main(ctx) -> None:  # noqa: ANN001

@@ -64,7 +64,7 @@ def _load(config: EngineConfig, rng: Random, window: int) -> dict[str, int]:
     destination = rng.choice(destinations)
     words = {
         Destination.MOVING: (config.moving_depth, array.slabs * array.rows),
-        Destination.STATIONARY: (config.stationary_depth, array.slabs * array.columns),
+        Destination.STATIONARY: (config.stationary_depth, max(array.slabs, array.load_rows) * array.columns),
         Destination.MOVING_SCALES: (config.moving_depth, 1 + array.slabs),
         Destination.STATIONARY_SCALES: (1 + array.slabs, array.columns),
     }

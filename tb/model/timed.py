@@ -9,7 +9,7 @@ from random import Random
 
 import numpy as np
 
-from cleave.config import PRESETS, EngineConfig
+from cleave.config import PRESETS, ArrayConfig, EngineConfig
 from cleave.engine.isa import INSTRUCTION_BYTES, Counter, Opcode, Unit
 from cleave.model.timing import Timing, decode_all, predict
 from cleave.sim.simulator import BASE, SimulationError, Simulator
@@ -30,6 +30,8 @@ CONFIGS = {
     "wide bus": replace(PRESETS["odd"], axi_data_width=512, queue_depth=2, max_burst=3),
     "full beat": replace(PRESETS["default"], axi_data_width=512),
     "widest bus": replace(PRESETS["tiny"], axi_data_width=1024),
+    "whole word": EngineConfig(ArrayConfig(slabs=1, rows=16, columns=8, dot=4, load_rows=4), axi_data_width=256),
+    "part of word": EngineConfig(ArrayConfig(slabs=2, rows=8, columns=10, dot=4, load_rows=4), axi_data_width=256),
 }
 """Engines of all kinds that are built quickly."""
 

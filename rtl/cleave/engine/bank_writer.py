@@ -84,12 +84,14 @@ class BankWriter(wiring.Component):
         to_stationary = load.p.destination == Destination.STATIONARY
         if config.block_scales:
             to_stationary |= load.p.destination == Destination.STATIONARY_SCALES
+        behind = self._rows_behind(load.p)
         for slab, port in enumerate(banks.stationary):
             named, row = self._segment(load.p, slab, config.stationary_segments, 8 * array.columns)
+            rows = [Mux(load.p.parts[part - 1], behind[part], row) if part in behind else row for part in range(array.load_rows)]
             m.d.sync += [
-                port.enable.eq(Mux(load.valid & to_stationary & named, 1 << load.p.part, 0)),
+                port.enable.eq(Mux(load.valid & to_stationary & named, load.p.parts, 0)),
                 port.address.eq(load.p.address),
-                port.data.eq(row.replicate(array.load_rows)),
+                port.data.eq(Cat(rows)),
             ]
         parameters = [(Destination.PARAMETERS, banks.parameters)]
         if config.block_scales:
@@ -108,6 +110,17 @@ class BankWriter(wiring.Component):
         named = Cat(chunk.slabs[j][slab] for j in range(count))
         segments = [Mux(names, chunk.data[first + j * width:][:width], 0) for j, names in enumerate(named)]
         return named.any(), reduce(or_, segments)
+
+    def _rows_behind(self, chunk: data.View) -> dict[int, Value]:
+        """Give the row of each part that may be behind a chunk's first one, if the part before it is the chunk's too."""
+        width, most, parts = 8 * self.config.array.columns, self.config.stationary_rows, chunk.parts
+        rows: dict[int, Value] = {}
+        for part in range(1, len(parts)) if most > 1 else ():
+            rows[part] = chunk.data[width:][:width]
+            for j in range(2, min(part + 1, most)):
+                first = ~parts[part - j - 1] if j < part else 1
+                rows[part] = Mux(parts[part - j] & first, chunk.data[j * width:][:width], rows[part])
+        return rows
 
     def _write_distances(self, m: Module) -> None:
         """Write the moving scales."""

@@ -110,7 +110,7 @@ class Load(wiring.Component):
             chunk.p.destination.eq(held.destination),
             chunk.p.slabs.eq(held.slabs),
             chunk.p.address.eq(held.address),
-            chunk.p.part.eq(held.part),
+            chunk.p.parts.eq(held.parts),
             chunk.p.data.eq(raw),
         ]
         with m.If(free):

@@ -67,6 +67,7 @@ class LoadChunks(wiring.Component):
     - STATIONARY: `stationary_segments * columns` bytes, up to the next fold; bytes [j * columns, (j + 1) * columns) of a
       memory row go to the slabs in `slabs << (j % fold)`. Each fold of each memory row is the next row of W: row q goes to
       part (q % rows) % load_rows of word address + (q % rows) // load_rows + (q // rows) * step.
+      With a fold of 1 it is `stationary_rows * columns` bytes, up to the next word: the folds' segments go to one word's parts.
     - PARAMETERS, ROW_PARAMETERS: `8 * drain_lanes` bytes; the n-th chunk of the instruction goes to word address + n.
     - MOVING_SCALES: the whole row; byte 1 + j of memory row r goes to word address + r of the slabs in `slabs << j`.
     - STATIONARY_SCALES: the whole row; memory row 0 is `anchors` and goes to no slab, memory row 1 + j to part 0
@@ -115,6 +116,7 @@ class LoadChunks(wiring.Component):
         stationary = job.destination == Destination.STATIONARY
         moving_scales = job.destination == Destination.MOVING_SCALES
         stationary_scales = job.destination == Destination.STATIONARY_SCALES
+        stacked = Signal()  # the chunk's segments are rows of W for the same slabs, in parts of the same word
         anchors = Signal()  # the chunk is the anchors of stationary scales
         operands = moving | stationary
         rows = Signal(16, reset_less=True)  # memory rows still to go, with this one
@@ -123,7 +125,7 @@ class LoadChunks(wiring.Component):
         offset = Signal.like(job.offset, reset_less=True)  # of the chunk in its first beat
         limit = Signal(range(chunk_bytes(config) + 1), reset_less=True)  # most bytes of the chunk
         fold_left = Signal.like(job.fold, reset_less=True)  # segments of this fold still to go
-        fold_end = Signal(reset_less=True)  # the chunk takes all of them, if the row has them
+        fold_end = Signal(reset_less=True)  # the chunk takes all of them, if the row has them, or is stacked
         address = Signal(16, reset_less=True)
         base = Signal.like(address, reset_less=True)  # of this row (MOVING) or tile (STATIONARY)
         part = Signal(range(array.load_rows), reset_less=True)
@@ -138,6 +140,14 @@ class LoadChunks(wiring.Component):
         count = Signal.like(limit)
         m.d.comb += [row_end.eq(left <= limit), last.eq(row_end & (rows == 1)), count.eq(Mux(row_end, left, limit))]
 
+        # The rows of a stacked chunk, from `part` on.
+        below = [stacked & (count > j * array.columns) for j in range(1, config.stationary_rows)]
+        part_end = Signal(range(array.load_rows + 1))
+        m.d.comb += [
+            stacked.eq(stationary & (job.fold == 1) & (config.stationary_rows > 1)),
+            part_end.eq(sum(below, part + 1)),
+        ]
+
         # The slabs of each segment: `reach` goes past the last slab, `taken` is what the segments before have.
         masks = [Signal(array.slabs, name=f"slabs_{j}") for j in range(chunk_segments(config))]
         taken = used
@@ -145,7 +155,7 @@ class LoadChunks(wiring.Component):
         for j, mask in enumerate(masks):
             reach = slabs << j
             present = moving_scales & (count > 1 + j) if j else Const(1)
-            for destination, is_it in ((Destination.MOVING, moving), (Destination.STATIONARY, stationary)):
+            for destination, is_it in ((Destination.MOVING, moving), (Destination.STATIONARY, stationary & ~stacked)):
                 if 0 < j < limits[destination].segments:
                     present |= is_it & (count > j * limits[destination].segment_bytes)
             m.d.comb += mask.eq(Mux(present, reach, 0))
@@ -183,7 +193,7 @@ class LoadChunks(wiring.Component):
                 place.p.destination.eq(job.destination),
                 place.p.slabs.eq(Cat(masks)),
                 place.p.address.eq(address),
-                place.p.part.eq(part),
+                place.p.parts.eq(Cat(Const(1), below) << part),
                 place.p.last.eq(last),
                 place.p.signal.eq(job.signal),
                 place.p.index.eq(job.index),
@@ -195,11 +205,13 @@ class LoadChunks(wiring.Component):
         tile_end = Signal()
         rebase = Signal()
         next_address = Signal.like(address)
+        next_part = Signal.like(part)  # where this chunk ends a fold
         segments = Mux(stationary, config.stationary_segments, config.segments)
         m.d.comb += [
             line_end.eq(row_end | fold_end | ~operands),
-            word_end.eq(part == array.load_rows - 1),
+            word_end.eq(part_end == array.load_rows),
             tile_end.eq(word_end & (word == array.load_cycles - 1)),
+            next_part.eq(Mux(word_end, 0, part_end)),
             rebase.eq(Mux(stationary, tile_end, moving & row_end)),
             next_address.eq(Mux(rebase, base, address) + Mux(Mux(stationary, tile_end, moving & ~row_end), job.step, 1)),
         ]
@@ -226,11 +238,11 @@ class LoadChunks(wiring.Component):
                 with m.If(word_end | ~stationary):
                     m.d.sync += address.eq(next_address)
                 with m.If(stationary):
-                    m.d.sync += [part.eq(Mux(word_end, 0, part + 1)), word.eq(Mux(tile_end, 0, word + word_end))]
+                    m.d.sync += [part.eq(next_part), word.eq(Mux(tile_end, 0, word + word_end))]
             with m.If(last):
                 m.d.sync += active.eq(0)
 
-        # How far the next chunk goes: to the end of its fold, or as far as is written in one cycle.
+        # How far the next chunk goes: to the end of its fold or word, or as far as is written in one cycle.
         new = self.job.p
         begins = ~active | last
         fold = Signal.like(fold_left)
@@ -246,6 +258,12 @@ class LoadChunks(wiring.Component):
                                 for segments_left in range(1, most.segments + 1):
                                     with m.Case(segments_left):
                                         m.d.sync += [limit.eq(segments_left * most.segment_bytes), fold_end.eq(1)]
+                        if destination == Destination.STATIONARY and config.stationary_rows > 1:
+                            with m.If(Mux(begins, new.fold, job.fold) == 1), m.Switch(Mux(begins, 0, next_part)):
+                                for first in range(array.load_rows):
+                                    with m.Case(first):
+                                        stack = min(array.load_rows - first, config.stationary_rows)
+                                        m.d.sync += limit.eq(stack * most.segment_bytes)
 
         # Take the next instruction.
         m.d.comb += self.job.ready.eq(~self.stop & (~active | (good & last)))

@@ -8,7 +8,7 @@ from ..config import EngineConfig
 from ..hdl import share
 from ..numerics.decode import ElementDecoder
 from .isa import Destination
-from .ports import chunk_bytes, destination_bits
+from .ports import chunk_bytes, destination_bits, operand_bytes
 
 __all__ = ["LoadValues"]
 
@@ -56,7 +56,7 @@ class LoadValues(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         config, array = self.config, self.config.array
-        elements = max(config.segments * array.rows, config.stationary_segments * array.columns)
+        elements = operand_bytes(config)
         scales = max(1 + array.slabs, array.columns)
 
         moving = self.destination == Destination.MOVING_SCALES

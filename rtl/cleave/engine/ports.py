@@ -61,12 +61,17 @@ class Window(wiring.Signature):
         super().__init__({"base": Out(config.axi_address_width), "size": Out(48)})
 
 
+def operand_bytes(config: EngineConfig) -> int:
+    """Most bytes of operands that LOAD takes in one cycle: words of several slabs, rows of several slabs, or of one word."""
+    stationary = max(config.stationary_segments, config.stationary_rows)
+    return max(config.segments * config.array.rows, stationary * config.array.columns)
+
+
 def chunk_bytes(config: EngineConfig) -> int:
-    """Most bytes that LOAD takes in one cycle: segments of operands, a word of parameters, or a row of scales."""
+    """Most bytes that LOAD takes in one cycle: operands, a word of parameters, or a row of scales."""
     array = config.array
     scales = 1 + array.slabs if config.block_scales else 0
-    operands = max(config.segments * array.rows, config.stationary_segments * array.columns)
-    return max(operands, config.drain_lanes * RECORD_BYTES, scales)
+    return max(operand_bytes(config), config.drain_lanes * RECORD_BYTES, scales)
 
 
 def chunk_segments(config: EngineConfig) -> int:
@@ -83,17 +88,17 @@ def chunk_layout(config: EngineConfig) -> data.StructLayout:
     """One write into the scratchpad.
 
     MOVING: bytes [j * rows, (j + 1) * rows) go to word `address` of every slab in `slabs[j]`, for each j < segments.
-    STATIONARY: bytes [j * columns, (j + 1) * columns) go to part `part` of word `address` of every slab in `slabs[j]`, for each
-    j < stationary_segments.
+    STATIONARY: bytes [j * columns, (j + 1) * columns) go to word `address` of every slab in `slabs[j]`, to the one part that is in
+    `parts`, for each j < stationary_segments; or, where several adjacent ones are, to the j-th of them, of the slabs in `slabs[0]`.
     PARAMETERS, ROW_PARAMETERS: bytes [0, 8 * drain_lanes) go to word `address`.
     MOVING_SCALES: byte 1 + j goes to word `address` of the distances of every slab in `slabs[j]`.
-    STATIONARY_SCALES: as STATIONARY, j = 0 only.
+    STATIONARY_SCALES: as STATIONARY, j = 0 and part 0 only.
     """
     return data.StructLayout({
         "destination": destination_bits(config),
         "slabs": data.ArrayLayout(config.array.slabs, chunk_segments(config)),
         "address": 16,
-        "part": bits_for(config.array.load_rows),
+        "parts": config.array.load_rows,
         "data": 8 * chunk_bytes(config),
     })
 

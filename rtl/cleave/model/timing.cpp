@@ -596,7 +596,7 @@ class Load {
         if (place_free) place.valid = cuts;
         if (cuts) {
             const Instruction& i = x.program[cut.index];
-            const int64_t bytes = std::min({cut.left, cut.fold_left, c.chunk_bytes[i.destination]});
+            const int64_t bytes = std::min({cut.left, cut.fold_left, stacks(i) ? NEVER : c.chunk_bytes[i.destination]});
             const bool row_end = bytes == cut.left;
             place = {true, row_end, row_end && cut.rows == 1, cut.anchors, cut.offset, bytes, cut.index};
             job_ends = place.last;
@@ -609,14 +609,15 @@ class Load {
                 cut.left = i.row_bytes;
                 cut.offset = cut.row_offset = (cut.row_offset + i.stride) % c.axi_bytes;
             }
-            if (row_end || cut.fold_left == 0) cut.fold_left = fold_bytes(i);
+            if (stacks(i)) cut.part = (cut.part + (bytes + c.segment_bytes[i.destination] - 1) / c.segment_bytes[i.destination]) % c.load_rows;
+            if (row_end || cut.fold_left == 0) cut.fold_left = fold_bytes(i, cut.part);
         }
         const bool cut_free = !cut.active || job_ends, job_read = cut_free && jobs.readable();
         if (job_ends) cut.active = false;
         if (job_read) {
             const Instruction& i = x.program[jobs.front()];
             const int64_t offset = (x.memory.base + i.memory) % c.axi_bytes;
-            cut = {true, i.destination == DESTINATION_STATIONARY_SCALES, jobs.front(), i.rows, i.row_bytes, fold_bytes(i), offset, offset};
+            cut = {true, i.destination == DESTINATION_STATIONARY_SCALES, jobs.front(), i.rows, i.row_bytes, fold_bytes(i, 0), offset, offset, 0};
         }
 
         // Walk the rows.
@@ -647,7 +648,13 @@ class Load {
     Context& x;
     Tokens& tokens;
     Queue<int64_t> jobs;
-    int64_t fold_bytes(const Instruction& i) const { return i.fold ? i.fold * x.c.segment_bytes[i.destination] : NEVER; }
+    // Rows of W that follow each other, for the parts of one word.
+    static bool stacks(const Instruction& i) { return i.destination == DESTINATION_STATIONARY && i.fold == 1; }
+    // Bytes of a fold, or from a part of a word on of the rows that are written at once.
+    int64_t fold_bytes(const Instruction& i, int64_t part) const {
+        if (!i.fold) return NEVER;
+        return (stacks(i) ? std::min(x.c.load_rows - part, x.c.stationary_rows) : i.fold) * x.c.segment_bytes[i.destination];
+    }
 
     int64_t open = 0;         // instructions that are not complete
     int64_t completes = -1;   // the instruction that completes in this cycle
@@ -662,7 +669,7 @@ class Load {
     } row{};
     struct {
         bool active, anchors;
-        int64_t index, rows, left, fold_left, row_offset, offset;
+        int64_t index, rows, left, fold_left, row_offset, offset, part;
     } cut{};
     struct {
         bool valid, row_end, last, anchors;

@@ -194,6 +194,8 @@ def machine_numbers(config: EngineConfig) -> Mapping[str, int | list[int]]:
         "chunk_bytes": [chunks[destination].bytes if destination in chunks else 0 for destination in Destination],
         "segment_bytes": [chunks[destination].segment_bytes if destination in chunks else 0 for destination in Destination],
         "segments": config.segments,
+        "load_rows": array.load_rows,
+        "stationary_rows": config.stationary_rows,
         "drain_lanes": config.drain_lanes,
         "drain_jobs": drain_ledger.JOBS,
         "read_columns": config.read_columns,

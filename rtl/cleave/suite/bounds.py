@@ -70,7 +70,7 @@ def _scratchpad(shapes: list[tuple[int, int]], k: int, config: EngineConfig) -> 
     array = config.array
     moving = sum(rows * cuts(k, array.rows) for rows, _ in shapes)
     stationary = sum(k * cuts(columns, array.columns) for _, columns in shapes)
-    load = cuts(moving, config.segments) + cuts(stationary, config.stationary_segments)
+    load = cuts(moving, config.segments) + cuts(stationary, max(config.stationary_segments, config.stationary_rows))
     drain = sum(rows * cuts(columns, config.drain_lanes) for rows, columns in shapes)
     return max(load, drain)
 
