@@ -21,6 +21,7 @@ CONFIGS = {
     "odd": PRESETS["odd"],
     "default": PRESETS["default"],
     "load_rows": EngineConfig(ArrayConfig(slabs=3, rows=8, columns=5, dot=4, load_rows=2), axi_data_width=64),
+    "part_of_word": EngineConfig(ArrayConfig(slabs=2, rows=8, columns=10, dot=4, load_rows=4), axi_data_width=256),
     "one_slab": EngineConfig(ArrayConfig(slabs=1, rows=6, columns=7, dot=2)),
     "one_column": EngineConfig(ArrayConfig(slabs=5, rows=4, columns=1, dot=1), axi_data_width=256),
     "least": EngineConfig(

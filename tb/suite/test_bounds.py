@@ -48,6 +48,7 @@ def test_bandwidth_counts_up_to_the_bus() -> None:
 ENGINES = [
     TINY, TINY.monolithic(), TINY.monolithic(same_bandwidth=True), PRESETS["odd"], PRESETS["default"],
     EngineConfig(ArrayConfig(slabs=2, rows=16, columns=8, dot=8, load_rows=4), axi_data_width=512),
+    EngineConfig(ArrayConfig(slabs=1, rows=16, columns=8, dot=4, load_rows=4), axi_data_width=256),
     EngineConfig(ArrayConfig(slabs=4, rows=2, columns=40, dot=1), axi_data_width=64),
 ]  # fmt: skip
 

@@ -219,10 +219,11 @@ class _Writer:
                 Destination.STATIONARY,
                 slabs=1 if tiling.over_columns else self.mask(tiles),
                 address=(slot * tiling.passes + number) * tiling.tile_words,
-                rows=self.array.rows,
-                row_bytes=(len(tiles) if tiling.over_columns else 1) * tiling.count * self.array.columns,
+                rows=self.array.rows // tiling.line_rows,
+                row_bytes=tiling.line_rows * (len(tiles) if tiling.over_columns else 1) * tiling.count * self.array.columns,
                 memory=layout.stationary_block(column_set, index),
                 stride=layout.stationary_stride,
+                fold=int(tiling.line_rows > 1),
                 element=self.elements[1],
                 after=after,
             )

@@ -37,9 +37,10 @@ class Layout:
     each tile of `columns` behind the other, with anchors and scales between. The stationary operand is
     packed in the order in which it is loaded: blocks [column set][pass][row of a slab] of a line with what this row is in
     each slab, [tile of the set][slab of the partition][column], zero where the operand ends, so that rows of a tile beyond K
-    multiply whatever stands in the moving banks by zero. Where pairs share a byte, its halves are the lanes' columns of the tile,
-    lane 0's first. Parameters are packed by a lane's tile of columns, each padded to whole words; row parameters are records, one
-    after the other. Scales are packed as they are loaded, too: [pass][row][anchor, then one for each slab] and
+    multiply whatever stands in the moving banks by zero. `line_rows` of a slab's rows are one line. Where pairs share a byte, its
+    halves are the lanes' columns of the tile, lane 0's first. Parameters are packed by a lane's tile of columns, each padded to
+    whole words; row parameters are records, one after the other. Scales are packed as they are loaded, too:
+    [pass][row][anchor, then one for each slab] and
     [column set][pass][tile of the set][lane][anchors, then one row for each slab][column].
     """
 
@@ -65,12 +66,12 @@ class Layout:
     def stationary_stride(self) -> int:
         """Bytes from one stationary line to the next."""
         tiling = self.tiling
-        return self._line(tiling.set_tiles * tiling.count * tiling.config.array.columns)
+        return self._line(tiling.line_rows * tiling.set_tiles * tiling.count * tiling.config.array.columns)
 
     @cached_property
     def stationary_bytes(self) -> int:
         """Bytes of the stationary operand of a column set in one pass."""
-        return self.tiling.config.array.rows * self.stationary_stride
+        return self.tiling.config.array.rows // self.tiling.line_rows * self.stationary_stride
 
     @cached_property
     def scale_stride(self) -> int:
@@ -181,7 +182,8 @@ class Layout:
             low, high = np.moveaxis(tiles, -3, 0)
             tiles = (low % (1 << INT4.bits) | high << INT4.bits).astype(np.uint8)
         rows = tiles.reshape(t.column_sets, t.total_passes, -1, t.config.array.rows, t.config.array.columns)
-        return self._lines(rows.swapaxes(2, 3).reshape(*rows.shape[:2], rows.shape[3], -1), self.stationary_stride)
+        lines = rows.swapaxes(2, 3).reshape(t.column_sets, t.total_passes, t.config.array.rows // t.line_rows, -1)
+        return self._lines(lines, self.stationary_stride)
 
     def pack_parameters(self, records: NDArray[np.void]) -> NDArray[np.uint8]:
         """Lay out one record per column of the result."""

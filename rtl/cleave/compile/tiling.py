@@ -16,13 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import ACCUMULATOR_BYTES, MAX_CONTRACTION, EngineConfig
-from ..engine.isa import INSTRUCTION_BYTES
+from ..engine.isa import FIELDS, INSTRUCTION_BYTES, Opcode
 from ..numerics.formats import FP32, Format
 from ..numerics.quantise import ScaleRule
 from ..numerics.rounding import Rounding
 
 MAX_TILES = 4
 MAX_SLOTS = 4
+
+LONGEST_ROW = 2 ** next(item.width for item in FIELDS[Opcode.LOAD] if item.name == "row_bytes") - 1
+"""Most bytes of a memory row."""
 
 ROUND_TRIP = 64
 """Cycles, by assumption, from a request of the engine to the use of the memory's answer."""
@@ -159,6 +162,13 @@ class Tiling:
         return self.groups if self.over_columns else 1
 
     @cached_property
+    def line_rows(self) -> int:
+        """Rows of W in a memory row: a slab's whole tile, if it is loaded alone and LOAD writes several of its rows at once."""
+        array = self.config.array
+        alone = self.set_tiles * self.count == 1 and self.config.stationary_rows > 1
+        return array.rows if alone and array.rows * array.columns <= LONGEST_ROW else 1
+
+    @cached_property
     def tile_columns(self) -> int:
         """N of a tile: the columns of the array, in each lane."""
         return self.problem.lanes * self.config.array.columns
@@ -269,7 +279,11 @@ class Tiling:
         # One step: a train for one chunk and column set, its operands, and the drain of one finished column set.
         moving_row = max(cuts(self.depth, bus), cuts(self.count, self.config.segments))
         segments = self.set_tiles * self.count
-        pass_stationary = array.rows * max(cuts(segments * array.columns, bus), cuts(segments, self.config.stationary_segments))
+        line_chunks = cuts(segments, self.config.stationary_segments)
+        if self.line_rows > 1:
+            line_chunks = array.load_cycles * cuts(array.load_rows, self.config.stationary_rows)
+        line_beats = cuts(self.line_rows * segments * array.columns, bus)
+        pass_stationary = array.rows // self.line_rows * max(line_beats, line_chunks)
         if self.problem.blocks:
             moving_row += cuts(1 + self.count, bus)
             pass_stationary += self.set_tiles * self.problem.lanes * (1 + self.count) * cuts(array.columns, bus)
