@@ -10,6 +10,9 @@ from cleave.suite.measure import predict_workload
 TINY = PRESETS["tiny"]
 """2 slabs of 4 x 4, dot 2, a bus of 8 bytes."""
 
+WHOLE_WORD = EngineConfig(ArrayConfig(slabs=1, rows=16, columns=8, dot=4, load_rows=4), axi_data_width=256)
+"""A beat is a stationary word: 4 rows of 8 columns."""
+
 
 @pytest.mark.parametrize(
     ("parts", "k", "n", "rows", "columns", "cycles"),
@@ -40,6 +43,15 @@ def test_by_hand() -> None:
     assert bounds((1, 1, 1), 4, 4, TINY).compute == 3 * 4 // 2
 
 
+def test_rows_of_a_word_by_hand() -> None:
+    """A product that is bound by its stationary operand, four rows of which are written in a cycle."""
+    found = bounds((4,), 128, 128, WHOLE_WORD)
+    assert found.compute == 8 * 16 * 4
+    assert found.scratchpad == 4 * 8 + 128 * 16 // 4
+    prediction = predict_workload((4,), 128, 128, WHOLE_WORD, latency=1)
+    assert found.cycles <= prediction.cycles < 2 * found.cycles
+
+
 def test_bandwidth_counts_up_to_the_bus() -> None:
     assert [bounds((10,), 64, 16, TINY, bandwidth=b).dram for b in (0.5, 4, 8, 16)] == [4608, 576, 288, 288]
     assert bounds((10,), 64, 16, TINY, bandwidth=0.5).name == "dram"
@@ -48,7 +60,7 @@ def test_bandwidth_counts_up_to_the_bus() -> None:
 ENGINES = [
     TINY, TINY.monolithic(), TINY.monolithic(same_bandwidth=True), PRESETS["odd"], PRESETS["default"],
     EngineConfig(ArrayConfig(slabs=2, rows=16, columns=8, dot=8, load_rows=4), axi_data_width=512),
-    EngineConfig(ArrayConfig(slabs=1, rows=16, columns=8, dot=4, load_rows=4), axi_data_width=256),
+    WHOLE_WORD,
     EngineConfig(ArrayConfig(slabs=4, rows=2, columns=40, dot=1), axi_data_width=64),
 ]  # fmt: skip
 
