@@ -8,6 +8,7 @@
 #                                ONLY=numerics, cells, blocks or arrays just that section, the others as they were
 #   make report-ecp5             clock and size of cells on an ECP5 FPGA, into docs/ecp5.md
 #   make verify-model            the timing model against the RTL, on random programs
+#   make verify-choice           the compiler's choice against all tilings of small shapes, by the timing model
 #   make accuracy                errors of every number format, into docs/accuracy.md and docs/results.md
 #   make numbers                 measures both and the main job, and writes README.md and docs/results.md
 #   make verilog CONFIG=large    Verilog into out/
@@ -21,7 +22,7 @@ BIN := .venv/bin
 READY := .venv/complete
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench-sim bench-array bench-utilisation report-cells report-ecp5 accuracy mutate verify-model numbers verilog docs train lock clean
+.PHONY: help setup run test lint bench-sim bench-array bench-utilisation report-cells report-ecp5 accuracy mutate verify-model verify-choice numbers verilog docs train lock clean
 
 help:
 	@sed -n '1,/^[^#]/s/^# \{0,1\}//p' Makefile
@@ -69,6 +70,9 @@ mutate: $(READY)
 
 verify-model: $(READY)
 	@$(BIN)/python scripts/verify_model.py
+
+verify-choice: $(READY)
+	@$(BIN)/python scripts/verify_choice.py
 
 numbers: $(READY)
 	@mkdir -p out

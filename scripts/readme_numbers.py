@@ -139,7 +139,7 @@ def results(run: dict[str, Any], array: dict[str, Any], speeds: list[dict[str, A
         f"`cleave run`, `{run['config']}`, {run['images']} images. *From memory*: the layer's GEMM with its loads and drains,",
         "over the simulator's DRAM (32 cycles of latency, one bus beat a cycle, shared by reads and writes). *Resident*: a",
         "train of the layer's shape with random operands in the scratchpad. From memory these layers are bound by the bus,",
-        "and there is little to gain; where the split array loses, it is the compiler's heuristic tiling.",
+        "and there is little to gain.",
         "",
         table(("array", "M x K x N", "cycles from memory", "array cycles resident", "utilisation resident"), layers),
         "## Simulation speed",

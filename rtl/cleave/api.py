@@ -1,6 +1,7 @@
 """The Python interface: an engine that multiplies matrices, on the simulated RTL or on the bit-exact model."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
@@ -10,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from .compile.floats import ALL_RESULTS, NUMPY_DTYPES, ROUNDINGS, SCALE_RULES, block_result, named, prepare
 from .compile.gemm import compile_gemm
 from .compile.layout import Layout
+from .compile.problem import Problem, Scaling, dimensions, part_dimensions
 from .compile.scaled import ScaledGemm
-from .compile.tiling import Problem, Scaling, dimensions
 from .config import DRAM_BYTES, ArrayConfig, EngineConfig, load_config
 from .engine.isa import INSTRUCTION_BYTES, Counter
 from .errors import EngineError
@@ -215,19 +216,23 @@ class Engine:
         a: NDArray[np.int8],
         b: NDArray[np.int8],
         *,
+        parts: Sequence[int] | None = None,
         partition: int | None = None,
         bias: ArrayLike | None = None,
         scale: ArrayLike | None = None,
         relu: bool = False,
     ) -> tuple[NDArray[np.int32] | NDArray[np.int8], Stats]:
-        """Multiply `a` [M, K] by `b` [K, N].
+        """Multiply `a` [M, K] by `b` [K, N], or by a matrix for each part of its rows.
 
         Parameters
         ----------
         a, b
             INT8 matrices, or INT4 ones as ml_dtypes has them, which fill the places of columns of two lanes twofold in `b`.
+        parts
+            Of a batch or a ragged group, as heads of attention or experts: so many rows of `a` each are multiplied by a matrix of
+            their own in `b` [part, K, N]. They add up to M; a part may have none.
         partition
-            Slabs to fuse into one partition; chosen by an estimate if not given. The product does not depend on it.
+            Slabs to fuse into one partition; chosen by the timing model if not given. The product does not depend on it.
         bias, scale
             With `scale`, the result is int8: round((product + bias) * scale) to nearest even, saturated. `scale` is
             one positive number, or one per column, and becomes the nearest with a 16-bit multiplier; `bias` is int32,
@@ -250,14 +255,16 @@ class Engine:
         """
         _check_type("a", a)
         _check_type("b", b)
-        m, k, n = dimensions(a, b)
+        m, k, n = dimensions(a, b) if parts is None else part_dimensions(a, b, parts)
         pairs = self._pairs(INT4) if b.dtype.name == INT4_DTYPE else 0
         a, b = a.astype(np.int8, copy=False), b.astype(np.int8, copy=False)
         _check_options(partition, relu=relu)
         records = _records(n, bias, scale)
         if relu and records is None:
             raise ValueError("relu must be given with scale: an int32 result is left as it is")
-        problem = Problem(m, k, n, records is not None, relu, pairs=pairs)
+        if parts is not None and records is not None:
+            records = np.tile(records, len(parts))
+        problem = Problem(m, k, n, records is not None, relu, pairs=pairs, parts=() if parts is None else tuple(map(int, parts)))
         layout, stats = self._multiply(problem, partition, a, b, records)
         return layout.unpack_result(self.memory), stats
 

@@ -362,10 +362,13 @@ class EngineConfig:
         return f"{array.slabs}x{array.rows}x{array.columns}d{array.dot}l{array.load_rows}{lanes}"
 
     def monolithic(self, *, same_bandwidth: bool = False) -> "EngineConfig":
-        """Give the baseline engine: a one-slab array of the same MACs, with the same bytes of operand scratchpad."""
+        """Give the baseline engine: a one-slab array of the same MACs, with the same bytes of scratchpad, accumulators included."""
         array = self.array.monolithic(same_bandwidth=same_bandwidth)
-        depth = self.stationary_depth * self.array.slabs * self.array.load_rows // array.load_rows
-        return dataclasses.replace(self, array=array, stationary_depth=min(depth, 2**15))
+        stationary = self.stationary_depth * self.array.slabs * self.array.load_rows // array.load_rows
+        return dataclasses.replace(
+            self, array=array, stationary_depth=min(stationary, 2**15),
+            accumulator_depth=min(self.accumulator_depth * self.array.slabs, 2**15),
+        )  # fmt: skip
 
 
 PRESETS: dict[str, EngineConfig] = {
@@ -379,8 +382,13 @@ PRESETS: dict[str, EngineConfig] = {
     ),
     "default": EngineConfig(ArrayConfig(slabs=4, rows=8, columns=16, dot=4)),
     "w4a8": EngineConfig(ArrayConfig(slabs=4, rows=8, columns=16, dot=4, stationary_bits=4)),
-    "medium": EngineConfig(ArrayConfig(slabs=4, rows=16, columns=64, dot=8), axi_data_width=256),
-    "large": EngineConfig(ArrayConfig(slabs=4, rows=32, columns=128, dot=8), axi_data_width=512),
+    "medium": EngineConfig(
+        ArrayConfig(slabs=4, rows=16, columns=64, dot=8), moving_depth=2048, accumulator_depth=1024, axi_data_width=512
+    ),
+    "large": EngineConfig(
+        ArrayConfig(slabs=4, rows=32, columns=128, dot=8),
+        moving_depth=4096, stationary_depth=2048, accumulator_depth=1024, axi_data_width=1024,
+    ),
 }
 """Configurations with a name; `large` is the 128 x 128 array, `w4a8` the default one with two lanes in each column."""
 

@@ -13,7 +13,7 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 from numpy.typing import NDArray
 
 from cleave.compile.gemm import CompiledGemm, compile_gemm
-from cleave.compile.tiling import Problem
+from cleave.compile.problem import Problem
 from cleave.config import PRESETS
 from cleave.engine.isa import Control, Counter, Error, Interrupt, Register, Status
 

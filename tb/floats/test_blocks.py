@@ -11,8 +11,8 @@ from cleave.api import Backend
 from cleave.compile.floats import BLOCK_RESULTS, ROUNDINGS, prepare
 from cleave.compile.gemm import compile_gemm
 from cleave.compile.layout import side_by_side
+from cleave.compile.problem import Problem, Scaling
 from cleave.compile.program import Program
-from cleave.compile.tiling import Problem, Scaling
 from cleave.config import BLOCK
 from cleave.engine.isa import INSTRUCTION_BYTES, Destination, Output
 from cleave.numerics.drain import ROUND_RECORD, block_row_bytes

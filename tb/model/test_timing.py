@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cleave.compile.gemm import compile_gemm
-from cleave.compile.tiling import Problem
+from cleave.compile.problem import Problem
 from cleave.config import PRESETS
 from cleave.engine.isa import INSTRUCTION_BYTES, Counter, Destination, Opcode, Output, Unit, encode, slab_bit
 from cleave.model.timing import DeadlockError, decode_all, predict

@@ -49,7 +49,7 @@ def test_a_wrong_bit_and_a_wrong_cycle_are_found(monkeypatch: pytest.MonkeyPatch
     workload = WORKLOADS[0]
     prediction = measure.predict_workload((1,), workload.k, workload.n, TINY)
     a, b, product = measure.operands(workload)
-    np.testing.assert_array_equal(product, a.astype(int) @ b.astype(int))
+    np.testing.assert_array_equal(product, a.astype(int) @ b[0].astype(int))
     with Simulator(TINY) as simulator:
         measure.run_on_rtl(workload, prediction, simulator)
         with pytest.raises(measure.MismatchError, match="one on 2x4x4d2l1: the RTL takes"):

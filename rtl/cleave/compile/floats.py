@@ -12,8 +12,8 @@ from ..numerics.formats import E8M0, FP16, FP32, OPERANDS, TARGETS, Format, Oper
 from ..numerics.quantise import ScaleRule, quantise
 from ..numerics.rounding import Rounding
 from ..numerics.slices import PRECISIONS, error_bound, split
+from .problem import dimensions
 from .scaled import ScaledGemm, from_quantised, from_slices
-from .tiling import dimensions
 
 __all__ = [
     "ALL_RESULTS", "BLOCK_RESULTS", "NUMPY_DTYPES", "RESULTS", "ROUNDINGS", "SCALE_RULES", "block_result", "named",

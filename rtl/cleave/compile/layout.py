@@ -34,18 +34,19 @@ class Layout:
     """Byte offsets in the window, from `base` up, and the strides of what lies there.
 
     The moving operand and the result are row by row, each row padded to whole bus beats. In blocks, a row of the result is that of
-    each tile of `columns` behind the other, with anchors and scales between. The stationary operand is
-    packed in the order in which it is loaded: blocks [column set][pass][row of a slab] of a line with what this row is in
-    each slab, [tile of the set][slab of the partition][column], zero where the operand ends, so that rows of a tile beyond K
-    multiply whatever stands in the moving banks by zero. `line_rows` of a slab's rows are one line. Where pairs share a byte, its
-    halves are the lanes' columns of the tile, lane 0's first. Parameters are packed by a lane's tile of columns, each padded to
-    whole words; row parameters are records, one after the other. Scales are packed as they are loaded, too:
-    [pass][row][anchor, then one for each slab] and
-    [column set][pass][tile of the set][lane][anchors, then one row for each slab][column].
+    each tile of `columns` behind the other, with anchors and scales between. The stationary operand is packed in the order in which
+    it is loaded: [part][set][pass][row of a slab's tile][tile of the set][slab of the partition] of `columns` bytes, zero where the
+    operand ends, so that rows of a tile beyond K multiply whatever stands in the moving banks by zero. Where pairs share a byte,
+    its halves are the lanes' columns of the tile, lane 0's first. Parameters are packed by a lane's tile of columns, each padded to
+    whole words; row parameters are records, one after the other. Scales are packed as they are loaded, too: [pass][row][anchor,
+    then one for each slab] and [part][set][pass][tile of the set][lane][anchors, then one row for each slab][column].
+
+    With `swapped`, the tiling is that of the problem whose operands are exchanged, and whose result is transposed.
     """
 
     tiling: Tiling
     base: int = 0
+    swapped: bool = False
 
     @cached_property
     def moving(self) -> int:
@@ -63,31 +64,25 @@ class Layout:
         return align(self.moving + self.tiling.problem.m * self.moving_stride)
 
     @cached_property
-    def stationary_stride(self) -> int:
-        """Bytes from one stationary line to the next."""
-        tiling = self.tiling
-        return self._line(tiling.line_rows * tiling.set_tiles * tiling.count * tiling.config.array.columns)
+    def part_bytes(self) -> int:
+        """Bytes of the stationary operand of a part."""
+        t = self.tiling
+        return align(t.total_passes * t.depth * t.column_tiles * t.config.array.columns, t.config.axi_bytes)
 
-    @cached_property
-    def stationary_bytes(self) -> int:
-        """Bytes of the stationary operand of a column set in one pass."""
-        return self.tiling.config.array.rows // self.tiling.line_rows * self.stationary_stride
+    def row_bytes(self, column_set: int) -> int:
+        """Bytes of a row of a set's tiles, those of all slabs of a partition side by side."""
+        return self.tiling.set_tiles(column_set) * self.tiling.count * self.tiling.config.array.columns
 
-    @cached_property
-    def scale_stride(self) -> int:
-        """Bytes from the scales of one slab's columns to those of the next."""
-        return self._line(self.tiling.config.array.columns)
-
-    def _line(self, size: int) -> int:
-        """Round up to a power of two or whole beats, so that no line is in a beat more."""
-        bus = self.tiling.config.axi_bytes
-        return align(size, bus) if size > bus else 1 << (size - 1).bit_length()
+    def stationary_block(self, part: int, column_set: int, index: int) -> int:
+        """Byte offset of the stationary operand of a set's pass `index`."""
+        t = self.tiling
+        before = column_set * t.column_groups * t.total_passes * t.depth * t.config.array.columns
+        return self.stationary + part * self.part_bytes + before + index * t.config.array.rows * self.row_bytes(column_set)
 
     @cached_property
     def parameters(self) -> int:
         """First byte of the drain's parameters."""
-        tiling = self.tiling
-        return align(self.stationary + tiling.column_sets * tiling.total_passes * self.stationary_bytes)
+        return align(self.stationary + len(self.tiling.problem.parts) * self.part_bytes)
 
     @cached_property
     def parameter_bytes(self) -> int:
@@ -97,8 +92,8 @@ class Layout:
     @cached_property
     def row_parameters(self) -> int:
         """First byte of the records of rows."""
-        tiling = self.tiling
-        return align(self.parameters + (tiling.lane_tiles * self.parameter_bytes if tiling.problem.has_parameters else 0))
+        problem, lane_tiles = self.tiling.problem, self.tiling.lane_tiles
+        return align(self.parameters + (len(problem.parts) * lane_tiles * self.parameter_bytes if problem.has_parameters else 0))
 
     @cached_property
     def row_scale_bytes(self) -> int:
@@ -112,14 +107,20 @@ class Layout:
         return align(self.row_parameters + (problem.m * RECORD_BYTES if problem.scaling is not None else 0))
 
     @cached_property
+    def scale_stride(self) -> int:
+        """Bytes from one row of column scales to the next: a power of two or whole beats, so that no row is in a beat more."""
+        columns, bus = self.tiling.config.array.columns, self.tiling.config.axi_bytes
+        return align(columns, bus) if columns > bus else 1 << (columns - 1).bit_length()
+
+    @cached_property
     def tile_scale_bytes(self) -> int:
         """Bytes of the scales of one lane's tile of columns in one pass, with their anchors."""
         return (1 + self.tiling.count) * self.scale_stride
 
     @cached_property
     def set_scale_bytes(self) -> int:
-        """Bytes of the scales of a column set in one pass."""
-        return self.tiling.set_tiles * self.tiling.problem.lanes * self.tile_scale_bytes
+        """Bytes of the scales of a set in one pass."""
+        return self.tiling.column_groups * self.tiling.problem.lanes * self.tile_scale_bytes
 
     @cached_property
     def column_scales(self) -> int:
@@ -130,8 +131,9 @@ class Layout:
     @cached_property
     def result(self) -> int:
         """First byte of the result."""
-        tiling, blocks = self.tiling, self.tiling.problem.blocks
-        return align(self.column_scales + (tiling.column_sets * tiling.total_passes * self.set_scale_bytes if blocks else 0))
+        t = self.tiling
+        sets = len(t.problem.parts) * t.column_sets if t.problem.blocks else 0
+        return align(self.column_scales + sets * t.total_passes * self.set_scale_bytes)
 
     def result_column(self, column: int) -> int:
         """Bytes from the start of a row of the result to a column, the first of its tile if results are in blocks."""
@@ -152,19 +154,24 @@ class Layout:
         """First byte of the program, and the end of everything else."""
         return align(self.result + self.tiling.problem.m * self.result_stride)
 
-    def stationary_block(self, column_set: int, index: int) -> int:
-        """Byte offset of the stationary operand of a column set's pass `index`."""
-        tiling = self.tiling
-        return self.stationary + (column_set * tiling.total_passes + index) * self.stationary_bytes
-
     def row_scale_block(self, index: int, row: int) -> int:
         """Byte offset of the scales of a row in pass `index`."""
         return self.row_scales + (index * self.tiling.problem.m + row) * self.row_scale_bytes
 
-    def column_scale_block(self, column_set: int, index: int, tile: int, lane: int) -> int:
-        """Byte offset of the scales of a lane's tile of a column set in pass `index`."""
-        block = column_set * self.tiling.total_passes + index
-        return self.column_scales + block * self.set_scale_bytes + (tile * self.tiling.problem.lanes + lane) * self.tile_scale_bytes
+    def column_scale_block(self, part: int, column_set: int, index: int, tile: int, lane: int) -> int:
+        """Byte offset of the scales of a lane's tile of a set in pass `index`."""
+        t = self.tiling
+        block = (part * t.column_sets + column_set) * t.total_passes + index
+        return self.column_scales + block * self.set_scale_bytes + (tile * t.problem.lanes + lane) * self.tile_scale_bytes
+
+    def arranged(self, a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
+        """Give the moving operand [M, K] and the stationary ones [part, K, N] of a product of `a` by the matrices `b`."""
+        problem = self.tiling.problem
+        parts, n, k = len(problem.parts), problem.n, problem.k
+        if not self.swapped:
+            return a, b.reshape(parts, k, n)
+        moving = b.reshape(parts, k, -1).transpose(0, 2, 1)
+        return moving.reshape(-1, k), a.reshape(parts, n, k).transpose(0, 2, 1)
 
     def pack_moving(self, a: NDArray[np.int8]) -> NDArray[np.uint8]:
         """Lay out the moving operand."""
@@ -173,25 +180,30 @@ class Layout:
         return packed.reshape(-1).view(np.uint8)
 
     def pack_stationary(self, b: NDArray[np.int8]) -> NDArray[np.uint8]:
-        """Lay out the stationary operand."""
-        t = self.tiling
-        padded = np.zeros((t.total_passes * t.depth, b.shape[1]), np.int8)
-        padded[: len(b)] = b
-        tiles = self._tiles(padded.view(np.uint8).reshape(t.total_passes, t.depth, -1))
-        if t.problem.pairs:
-            low, high = np.moveaxis(tiles, -3, 0)
-            tiles = (low % (1 << INT4.bits) | high << INT4.bits).astype(np.uint8)
-        rows = tiles.reshape(t.column_sets, t.total_passes, -1, t.config.array.rows, t.config.array.columns)
-        lines = rows.swapaxes(2, 3).reshape(t.column_sets, t.total_passes, t.config.array.rows // t.line_rows, -1)
-        return self._lines(lines, self.stationary_stride)
+        """Lay out the stationary operands [part, K, N]."""
+        t, array = self.tiling, self.tiling.config.array
+        packed = np.zeros((len(b), self.part_bytes), np.uint8)
+        whole = t.column_tiles // t.column_groups * t.column_groups
+        for matrix, place in zip(b, packed, strict=True):
+            padded = np.zeros((t.total_passes * t.depth, t.column_tiles * t.tile_columns), np.uint8)
+            padded[: matrix.shape[0], : matrix.shape[1]] = matrix.view(np.uint8)
+            lanes = padded.reshape(t.total_passes, t.count, array.rows, t.column_tiles, t.problem.lanes, array.columns)
+            tiles = lanes[..., 0, :]
+            if t.problem.pairs:
+                tiles = (tiles % (1 << INT4.bits) | lanes[..., 1, :] << INT4.bits).astype(np.uint8)
+            tiles = tiles.transpose(0, 2, 3, 1, 4)  # pass, row, tile, slab, column
+            sets = tiles[:, :, :whole].reshape(*tiles.shape[:2], -1, t.column_groups, *tiles.shape[3:]).transpose(2, 0, 1, 3, 4, 5)
+            place[: tiles.size] = np.concatenate([sets.reshape(-1), tiles[:, :, whole:].reshape(-1)])
+        return packed.reshape(-1)
 
     def pack_parameters(self, records: NDArray[np.void]) -> NDArray[np.uint8]:
-        """Lay out one record per column of the result."""
+        """Lay out one record per column of the result, those of all parts one after the other."""
         t, columns = self.tiling, self.tiling.config.array.columns
-        padded = np.zeros(t.lane_tiles * columns, records.dtype)
-        padded[: len(records)] = records
-        packed = np.zeros((t.lane_tiles, self.parameter_bytes // RECORD_BYTES), records.dtype)
-        packed[:, :columns] = padded.reshape(t.lane_tiles, columns)
+        parts = len(t.problem.parts)
+        padded = np.zeros((parts, t.lane_tiles * columns), records.dtype)
+        padded[:, : t.problem.n] = records.reshape(parts, t.problem.n)
+        packed = np.zeros((parts * t.lane_tiles, self.parameter_bytes // RECORD_BYTES), records.dtype)
+        packed[:, :columns] = padded.reshape(parts * t.lane_tiles, columns)
         return packed.reshape(-1).view(np.uint8)
 
     def pack_row_scales(self, scales: Scales) -> NDArray[np.uint8]:
@@ -199,8 +211,17 @@ class Layout:
         return self._scale_lines(scales.anchors, scales.codes.T).transpose(0, 2, 1).reshape(-1)
 
     def pack_column_scales(self, scales: Scales) -> NDArray[np.uint8]:
-        """Lay out anchors[column] and codes[piece, column]."""
-        return self._lines(self._tiles(self._scale_lines(scales.anchors, scales.codes)), self.scale_stride)
+        """Lay out anchors[column] and codes[piece, column], columns of all parts one after the other."""
+        t, columns = self.tiling, self.tiling.config.array.columns
+        parts = len(t.problem.parts)
+        lines = self._scale_lines(scales.anchors, scales.codes)
+        padded = np.zeros((*lines.shape[:2], parts, t.column_sets * t.column_groups * t.tile_columns), np.uint8)
+        padded[..., : t.problem.n] = lines.reshape(*lines.shape[:2], parts, t.problem.n)
+        shape = *lines.shape[:2], parts * t.column_sets, t.column_groups, t.problem.lanes, columns
+        tiles = padded.reshape(shape).transpose(2, 0, 3, 4, 1, 5)  # set, pass, tile, lane, line, column
+        packed = np.zeros((*tiles.shape[:-1], self.scale_stride), np.uint8)
+        packed[..., :columns] = tiles
+        return packed.reshape(-1)
 
     def _scale_lines(self, anchors: NDArray[np.uint8], codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Give [pass, anchors and then the codes of each slab, row or column]; pieces beyond the last are at their anchors."""
@@ -210,19 +231,6 @@ class Layout:
         padded[: len(codes)] = codes
         lines[:, 1:] = padded.reshape(t.total_passes, t.count, -1)
         return lines
-
-    def _tiles(self, lines: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Cut [pass, line, column] into [column set, pass, tile of the set, lane, line, column], 0 where the operand ends."""
-        t, columns = self.tiling, self.tiling.config.array.columns
-        padded = np.zeros((*lines.shape[:2], t.column_sets * t.set_tiles * t.tile_columns), np.uint8)
-        padded[..., : lines.shape[2]] = lines
-        return padded.reshape(*lines.shape[:2], t.column_sets, t.set_tiles, t.problem.lanes, columns).transpose(2, 0, 3, 4, 1, 5)
-
-    def _lines(self, lines: NDArray[np.uint8], stride: int) -> NDArray[np.uint8]:
-        """Lay out lines `stride` bytes apart."""
-        packed = np.zeros((*lines.shape[:-1], stride), np.uint8)
-        packed[..., : lines.shape[-1]] = lines
-        return packed.reshape(-1)
 
     def unpack_blocks(self, memory: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Read a result in blocks out of the window's bytes: codes[row, column], and scales[row, block]."""
@@ -245,4 +253,9 @@ class Layout:
         row = self._result_rows(memory)[:, : problem.n * problem.result_bytes].copy()  # the window changes with the next program
         if problem.scaling is not None:
             return row.view(f"<u{problem.result_bytes}")
-        return row.view(np.int8) if problem.requantised else row.view(f"<i{ACCUMULATOR_BYTES}").astype(np.int32)
+        if problem.requantised:
+            return row.view(np.int8)
+        sums = row.view(f"<i{ACCUMULATOR_BYTES}").astype(np.int32)
+        if not self.swapped:
+            return sums
+        return sums.reshape(len(problem.parts), -1, problem.n).transpose(0, 2, 1).reshape(-1, problem.m // len(problem.parts))

@@ -6,13 +6,18 @@ instruction that is newer than any already waited for. Every token given is take
 given.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..engine.isa import FIELDS, INSTRUCTION_BITS, Destination, Opcode, Output, Unit
 
 _WAIT, _SIGNAL = 1, 2
+_MEMORY = {
+    opcode: [field.name for field in fields].index("memory") for opcode, fields in FIELDS.items() if opcode != Opcode.MATMUL
+}
 
 
 class Program:
@@ -22,6 +27,9 @@ class Program:
         self._rows: list[list[int]] = []
         self._givers: list[int] = []
         self._taken: dict[tuple[int, int], int] = {}
+        # Of a program with turns that are copies: the order of the rows, and by how much their places in memory are further on.
+        self._order: NDArray[np.int64] | None = None
+        self._moved: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -122,6 +130,74 @@ class Program:
         self._givers.append(giver)
         return len(self._rows) - 1
 
+    def turned(self, starts: Sequence[int], turns: Sequence[int], left_out: int) -> "Program | None":
+        """Give the program of a whole loop from this one of its first three turns and its last, if turns are alike.
+
+        Parameters
+        ----------
+        starts
+            Where turns 1 to 4, of those that there are, start.
+        turns
+            The turn of each instruction's operands, of those of the whole loop.
+        left_out
+            How many there are between the third and the next.
+        """
+        sample = [np.arange(start, stop) for start, stop in pairwise(starts)]
+        if len({len(numbers) for numbers in sample}) > 1:
+            return None
+        lines = [self._lines(numbers.tolist()) for numbers in sample]
+        if any(line != lines[0] for line in lines):
+            return None
+        memory = [np.array([self._memory(number) for number in numbers.tolist()]) for numbers in sample]
+        whole = np.array(turns)
+        of, short = [whole[numbers] for numbers in sample], np.where(whole < len(sample), whole, whole - left_out)
+        ahead = [short[numbers] - turn for turn, numbers in enumerate(sample, 1)]  # of the turn in which it is issued
+        step, rest = np.divmod(memory[1] - memory[0], of[1] - of[0])
+        alike = all((each == ahead[0]).all() for each in ahead) and not rest.any()
+        early, late = whole[: starts[0]] < len(sample), whole[starts[-1] :] >= len(sample)
+        if not (alike and early.all() and late.all() and (memory[2] - memory[1] == step * (of[2] - of[1])).all()):
+            return None
+
+        # The last turn of the sample before the gap, as often as there are turns; and what crosses the gap on either side.
+        moved = np.zeros(len(self), np.int64)
+        for turn, numbers in zip((1, 2, 3 + left_out), sample, strict=True):
+            moved[numbers] = (turn + ahead[0] - whole[numbers]) * step
+        again = moved[sample[1]] + np.outer(np.arange(1, left_out + 1), step)
+        found = Program()
+        found._rows, found._givers = self._rows, self._givers
+        found._order = np.insert(np.arange(len(self)), starts[2], np.tile(sample[1], left_out))
+        found._moved = np.insert(moved, starts[2], again.reshape(-1))
+        return found
+
+    def _memory(self, number: int) -> int:
+        row = self._rows[number]
+        return row[_MEMORY[Opcode(row[0])]] if row[0] in _MEMORY else 0
+
+    def _lines(self, numbers: list[int]) -> list[list[int]]:
+        """Give rows without their places in memory."""
+        rows = [self._rows[number].copy() for number in numbers]
+        for row in rows:
+            if row[0] in _MEMORY:
+                row[_MEMORY[Opcode(row[0])]] = 0
+        return rows
+
+    def columns(self) -> Iterator[tuple[Opcode, NDArray[np.int64], dict[str, NDArray[np.int64]]]]:
+        """Give of each opcode the numbers of its instructions, and of each field its values in them."""
+        rows: dict[Opcode, list[list[int]]] = {opcode: [] for opcode in FIELDS}
+        place = np.zeros(len(self), np.int64)  # of each row, among those of its opcode
+        for number, row in enumerate(self._rows):
+            of_opcode = rows[Opcode(row[0])]
+            place[number] = len(of_opcode)
+            of_opcode.append(row)
+        order = np.arange(len(self)) if self._order is None else self._order
+        opcodes = np.array([row[0] for row in self._rows])[order] if self._rows else order
+        for opcode, fields in FIELDS.items():
+            numbers = np.flatnonzero(opcodes == opcode)
+            values = np.array(rows[opcode], np.int64).reshape(-1, len(fields))[place[order[numbers]]]
+            if self._moved is not None and opcode in _MEMORY:
+                values[:, _MEMORY[opcode]] += self._moved[numbers]
+            yield opcode, numbers, {field.name: column for field, column in zip(fields, values.T, strict=True)}
+
     def encode(self) -> bytes:
         """Encode all instructions, 32 bytes each.
 
@@ -130,14 +206,13 @@ class Program:
         ValueError
             If a value does not fit its field.
         """
-        words = np.zeros((len(self._rows), INSTRUCTION_BITS // 64), np.uint64)
-        opcodes = np.array([row[0] for row in self._rows])
-        for opcode, fields in FIELDS.items():
-            chosen = np.flatnonzero(opcodes == opcode)
-            values = np.array([self._rows[index] for index in chosen], np.int64).reshape(len(chosen), len(fields))
-            part = np.zeros((len(chosen), words.shape[1]), np.uint64)
+        columns = list(self.columns())
+        words = np.zeros((sum(len(numbers) for _, numbers, _ in columns), INSTRUCTION_BITS // 64), np.uint64)
+        for opcode, numbers, values in columns:
+            part = np.zeros((len(numbers), words.shape[1]), np.uint64)
             position = 0
-            for field, column in zip(fields, values.T, strict=True):
+            for field in FIELDS[opcode]:
+                column = values[field.name]
                 if not ((column >= 0) & (column >> field.width == 0)).all():
                     raise ValueError(
                         f"{opcode.name} {field.name} must be 0 to {2**field.width - 1}, not {column.max()}"
@@ -147,5 +222,5 @@ class Program:
                 if offset + field.width > 64:
                     part[:, word + 1] |= column.astype(np.uint64) >> np.uint64(64 - offset)
                 position += field.width
-            words[chosen] = part
+            words[numbers] = part
         return words.astype("<u8").tobytes()

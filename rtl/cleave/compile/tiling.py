@@ -1,150 +1,78 @@
-"""How a GEMM is cut for the array: the choice of partition and tile sizes, by a cost estimate.
+"""How a problem is cut for the array.
 
 Names used throughout: M x K times K x N. A partition is `count` fused slabs and multiplies `depth = count * rows` of
-K by a tile of N per pass: `columns`, or with two lanes twice as many. `groups` partitions side by side work on different
-output tiles at once, spread over N (they share the moving operand) or over M (they share the stationary operand). A block
-is what is computed between two drains of the same accumulators: `tile_rows` of M (times the groups, if spread over M) by
-`tiles` column sets (each one tile, times the groups, if spread over N). Inside a block, K goes by in chunks of `passes`
-passes.
+K by a *tile* of N per pass: `columns`, or with two lanes twice as many. Partitions side by side, the *groups*, work on different
+output tiles at once: on `part_groups` parts of the problem, in each on `row_groups` tiles along M, which share stationary operands,
+times `column_groups` tiles along N, which share moving operands. A *set* is so many tiles along N.
+
+A *block* is what is computed between two drains of the same accumulators: `tile_rows` of M in each group, by `sets` sets. Inside a
+block, K goes by in *chunks* of `passes` passes. A chunk of a block is an *iteration*: it loads the moving rows of a chunk, and for
+each of the sets their stationary tiles; each group then has one MATMUL for each set.
+
+Banks are cut into *slots* of a chunk's operands each. A chunk that is still there is not loaded again: in which order blocks
+come, along rows or along columns first, says which operand stays.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..config import ACCUMULATOR_BYTES, MAX_CONTRACTION, EngineConfig
-from ..engine.isa import FIELDS, INSTRUCTION_BYTES, Opcode
-from ..numerics.formats import FP32, Format
-from ..numerics.quantise import ScaleRule
-from ..numerics.rounding import Rounding
+from ..config import EngineConfig
+from ..engine.isa import INSTRUCTION_BYTES
+from .problem import Integers, Problem, cuts
 
-MAX_TILES = 4
-MAX_SLOTS = 4
-
-LONGEST_ROW = 2 ** next(item.width for item in FIELDS[Opcode.LOAD] if item.name == "row_bytes") - 1
-"""Most bytes of a memory row."""
-
-ROUND_TRIP = 64
-"""Cycles, by assumption, from a request of the engine to the use of the memory's answer."""
-
-
-def cuts(total: int, part: int) -> int:
-    """Parts of at most `part` that make `total`."""
-    return -(-total // part)
-
-
-def dimensions(a: NDArray[np.generic], b: NDArray[np.generic]) -> tuple[int, int, int]:
-    """Give M, K and N of the product of `a` [M, K] and `b` [K, N].
-
-    Raises
-    ------
-    ValueError
-        If they are no matrices, are empty, or do not fit each other.
-    """
-    for name, operand in [("a", a), ("b", b)]:
-        if operand.ndim != 2:
-            raise ValueError(f"{name} must have 2 dimensions, not {operand.ndim}")
-        if 0 in operand.shape:
-            raise ValueError(f"{name} must have at least 1 row and 1 column, not shape {operand.shape}")
-    if a.shape[1] != b.shape[0]:
-        raise ValueError(f"a's columns must equal b's rows (K), not {a.shape[1]} and {b.shape[0]}")
-    return *a.shape, b.shape[1]
+__all__ = ["Block", "Tile", "Tiling"]
 
 
 @dataclass(frozen=True)
-class Scaling:
-    """How a product's elements are decoded and scaled, and its accumulators rounded.
+class Tile:
+    """An output tile: what one group computes of a block in one set.
 
-    Attributes
-    ----------
-    elements
-        Number of the moving and of the stationary element's format.
-    blocks
-        Whether passes are scaled.
-    shift
-        Of every pass, besides its scales.
-    widths
-        Elements of each slab's piece of K that are no padding.
-    target, mode, saturate
-        What accumulators are rounded to, and how.
-    block_rule
-        How scales are found, for results in blocks.
+    `row` and `column` are its first ones in the result, `index` is that of its tile along N, those of all parts counted.
     """
 
-    elements: tuple[int, int]
-    blocks: bool
-    shift: int
-    widths: tuple[int, ...] = field(repr=False)
-    target: Format = FP32
-    mode: Rounding = Rounding.NEAREST_EVEN
-    saturate: bool = False
-    block_rule: ScaleRule | None = None
+    group: int
+    row: int
+    rows: int
+    index: int
+    column: int
+    columns: int
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A GEMM: `m` x `k` times `k` x `n`, with int32 results, int8 ones if `requantised`, or rounded ones with `scaling`.
+class Block:
+    """A block: a part for each group along parts, the first row in each of them, and the sets."""
 
-    With `pairs`, a number in `PAIRS`, stationary operands are codes of 4 bits, two of which share a place in the array.
-    """
-
-    m: int
-    k: int
-    n: int
-    requantised: bool = False
-    relu: bool = False
-    scaling: Scaling | None = None
-    pairs: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.m, self.k, self.n) < 1:
-            raise ValueError(f"M, K and N must be at least 1, not {self.m}, {self.k} and {self.n}")
-        if self.k > MAX_CONTRACTION and self.scaling is None:
-            raise ValueError(f"K must be at most {MAX_CONTRACTION} for int32 sums that cannot overflow, not {self.k}")
-
-    @property
-    def result_bytes(self) -> int:
-        """Bytes of one element of the result."""
-        if self.scaling is not None:
-            return self.scaling.target.storage_bytes
-        return 1 if self.requantised else ACCUMULATOR_BYTES
-
-    @property
-    def in_blocks(self) -> bool:
-        """Whether the result is in blocks."""
-        return self.scaling is not None and self.scaling.block_rule is not None
-
-    @property
-    def lanes(self) -> int:
-        """Lanes of the array that have results of their own."""
-        return 2 if self.pairs else 1
-
-    @property
-    def blocks(self) -> bool:
-        """Whether operands have block scales."""
-        return self.scaling is not None and self.scaling.blocks
-
-    @property
-    def has_parameters(self) -> bool:
-        """Whether the drain needs a record for each column."""
-        return self.requantised or self.scaling is not None
+    number: int
+    parts: tuple[int, ...]
+    row: int
+    sets: range
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """One way to cut a problem; see the module's text for the words."""
+    """One way to cut a problem; see the module's text for the words.
+
+    Or a family of them, with arrays for the last four: then what follows from them are arrays too.
+    """
 
     config: EngineConfig
     problem: Problem
     count: int
-    groups: int
-    over_columns: bool
-    tile_rows: int
-    tiles: int
-    passes: int
+    part_groups: int
+    row_groups: int
+    column_groups: int
+    tile_rows: Integers
+    sets: Integers
+    passes: Integers
+    rows_first: Integers
+
+    @cached_property
+    def groups(self) -> int:
+        """Partitions side by side."""
+        return self.part_groups * self.row_groups * self.column_groups
 
     @cached_property
     def depth(self) -> int:
@@ -152,21 +80,14 @@ class Tiling:
         return self.count * self.config.array.rows
 
     @cached_property
-    def block_rows(self) -> int:
-        """M per block."""
-        return self.tile_rows * self.row_tiles
+    def total_passes(self) -> int:
+        """Passes along K."""
+        return cuts(self.problem.k, self.depth)
 
     @cached_property
-    def set_tiles(self) -> int:
-        """Tiles of `columns` in a column set: what one stationary LOAD brings."""
-        return self.groups if self.over_columns else 1
-
-    @cached_property
-    def line_rows(self) -> int:
-        """Rows of W in a memory row: a slab's whole tile, if it is loaded alone and LOAD writes several of its rows at once."""
-        array = self.config.array
-        alone = self.set_tiles * self.count == 1 and self.config.stationary_rows > 1
-        return array.rows if alone and array.rows * array.columns <= LONGEST_ROW else 1
+    def chunks(self) -> Integers:
+        """Iterations of a block."""
+        return cuts(self.total_passes, self.passes)
 
     @cached_property
     def tile_columns(self) -> int:
@@ -175,43 +96,22 @@ class Tiling:
 
     @cached_property
     def column_tiles(self) -> int:
-        """Tiles in N."""
+        """Tiles along N of a part."""
         return cuts(self.problem.n, self.tile_columns)
 
     @cached_property
     def lane_tiles(self) -> int:
-        """Tiles in N, those of each lane by themselves, as the drain sees them."""
+        """Such tiles, those of each lane by themselves, as the drain sees them."""
         return cuts(self.problem.n, self.config.array.columns)
 
     @cached_property
-    def block_lane_tiles(self) -> int:
-        """Such tiles in a block along N."""
-        return self.tiles * self.set_tiles * self.problem.lanes
-
-    @cached_property
     def column_sets(self) -> int:
-        """Column sets in N."""
-        return cuts(self.column_tiles, self.set_tiles)
+        """Sets along N of a part."""
+        return cuts(self.column_tiles, self.column_groups)
 
-    @cached_property
-    def row_blocks(self) -> int:
-        """Blocks along M."""
-        return cuts(self.problem.m, self.block_rows)
-
-    @cached_property
-    def column_blocks(self) -> int:
-        """Blocks along N."""
-        return cuts(self.column_sets, self.tiles)
-
-    @cached_property
-    def total_passes(self) -> int:
-        """Passes along K."""
-        return cuts(self.problem.k, self.depth)
-
-    @cached_property
-    def parameter_words(self) -> int:
-        """Parameter memory words of one lane's tile."""
-        return cuts(self.config.array.columns, self.config.drain_lanes)
+    def set_tiles(self, column_set: int) -> int:
+        """Tiles of a set; the last one of a part may have fewer."""
+        return min(self.column_groups, self.column_tiles - column_set * self.column_groups)
 
     @cached_property
     def tile_words(self) -> int:
@@ -219,138 +119,216 @@ class Tiling:
         return self.config.array.load_cycles + self.problem.blocks * self.problem.lanes
 
     @cached_property
-    def row_words(self) -> int:
-        """Row parameter words of one output tile, if its rows have records."""
-        return cuts(self.tile_rows, self.config.drain_lanes) if self.problem.scaling is not None else 0
-
-    @cached_property
-    def row_tiles(self) -> int:
-        """Output tiles of a block that have rows of their own."""
-        return 1 if self.over_columns else self.groups
-
-    @cached_property
-    def row_slots(self) -> int:
-        """Blocks along M whose row parameters the drain holds, at most 2."""
-        return min(2, self.config.parameter_depth // max(1, self.row_tiles * self.row_words))
-
-    @cached_property
-    def moving_slots(self) -> int:
+    def moving_slots(self) -> Integers:
         """Chunks that the moving banks hold."""
         return self._slots(self.config.moving_depth // (self.passes * self.tile_rows))
 
     @cached_property
-    def stationary_slots(self) -> int:
-        """Chunks of one column set that the stationary banks hold."""
+    def stationary_slots(self) -> Integers:
+        """Chunks of one set that the stationary banks hold."""
         return self._slots(self.config.stationary_depth // (self.passes * self.tile_words))
 
     @cached_property
-    def accumulator_slots(self) -> int:
+    def accumulator_slots(self) -> Integers:
         """Tiles that an accumulator bank holds."""
-        return min(self.config.accumulator_depth // self.tile_rows, 2 * self.tiles, 2**self.config.token_bits - 1)
+        return self._slots(least(self.config.accumulator_depth // self.tile_rows, 2 * self.sets))
+
+    def _slots(self, fit: Integers) -> Integers:
+        return least(fit, 2**self.config.token_bits - 1)
 
     @cached_property
-    def parameter_slots(self) -> int:
-        """Blocks along N whose parameters the drain holds, at most 2."""
-        return min(2, self.config.parameter_depth // (self.block_lane_tiles * self.parameter_words))
+    def parameter_words(self) -> int:
+        """Parameter memory words of one lane's tile."""
+        return cuts(self.config.array.columns, self.config.drain_lanes)
 
-    def _slots(self, fit: int) -> int:
-        return min(fit, MAX_SLOTS, 2**self.config.token_bits - 1)
+    @cached_property
+    def set_parameter_words(self) -> Integers:
+        """Parameter memory words of a block's columns in one part."""
+        return self.sets * self.column_groups * self.problem.lanes * self.parameter_words
 
-    def legal(self) -> bool:
+    @cached_property
+    def row_words(self) -> Integers:
+        """Row parameter words of one tile, if its rows have records."""
+        return cuts(self.tile_rows, self.config.drain_lanes) if self.problem.scaling is not None else 0
+
+    @cached_property
+    def parameter_slots(self) -> Integers:
+        """Blocks whose parameters the drain holds, at most 2."""
+        depth, held = self.config.parameter_depth, 2
+        if self.problem.has_parameters:
+            held = least(held, depth // (self.part_groups * self.set_parameter_words))
+        if self.problem.scaling is not None:
+            held = least(held, depth // (self.part_groups * self.row_groups * self.row_words))
+        return held
+
+    @cached_property
+    def legal(self) -> Integers:
         """Whether everything fits."""
-        return (
-            min(self.moving_slots, self.stationary_slots) >= 1
-            and self.accumulator_slots >= self.tiles
-            and (self.parameter_slots >= 1 or not self.problem.has_parameters)
-            and self.row_slots >= 1
-        )
+        held = least(least(self.moving_slots, self.stationary_slots), self.parameter_slots)
+        return (held >= 1) & (self.accumulator_slots >= self.sets)
 
-    def cycles(self) -> int:
-        """Estimate the cycles from the first instruction to the last result.
+    @cached_property
+    def part_sets(self) -> list[tuple[int, ...]]:
+        """Parts that are computed at the same time, those of like size together; those without rows are left out."""
+        parts = [part for part, rows in enumerate(self.problem.parts) if rows]
+        if self.part_groups > 1:
+            parts.sort(key=lambda part: -self.problem.parts[part])
+        return [tuple(parts[i : i + self.part_groups]) for i in range(0, len(parts), self.part_groups)]
 
-        The bound is the array, the memory, which reads and writes share, or a ring of buffers: a slot is taken from the
-        request for its contents to the end of their use, and `slots` of them overlap.
-        """
-        array, bus = self.config.array, self.config.axi_bytes
-        blocks = self.row_blocks * self.column_blocks
-        sets = self.row_blocks * self.column_sets
-        chunks = cuts(self.total_passes, self.passes)
+    @cached_property
+    def part_starts(self) -> list[int]:
+        """First row of each part."""
+        starts = [0]
+        for rows in self.problem.parts:
+            starts.append(starts[-1] + rows)
+        return starts
 
-        # One step: a train for one chunk and column set, its operands, and the drain of one finished column set.
-        moving_row = max(cuts(self.depth, bus), cuts(self.count, self.config.segments))
-        segments = self.set_tiles * self.count
-        line_chunks = cuts(segments, self.config.stationary_segments)
-        if self.line_rows > 1:
-            line_chunks = array.load_cycles * cuts(array.load_rows, self.config.stationary_rows)
-        line_beats = cuts(self.line_rows * segments * array.columns, bus)
-        pass_stationary = array.rows // self.line_rows * max(line_beats, line_chunks)
-        if self.problem.blocks:
-            moving_row += cuts(1 + self.count, bus)
-            pass_stationary += self.set_tiles * self.problem.lanes * (1 + self.count) * cuts(array.columns, bus)
-        drain_row = self.problem.lanes * cuts(array.columns, self.config.drain_lanes)
-        pass_compute = max(self.tile_rows, self.tile_words)
-        drain = self.tile_rows * self.groups * drain_row
+    def blocks(self) -> Iterator[Block]:
+        """Give all blocks in their order."""
+        number = 0
+        for parts in self.part_sets:
+            rows = range(0, max(self.problem.parts[part] for part in parts), self.row_groups * self.tile_rows)
+            starts = range(0, self.column_sets, self.sets)
+            for outer in rows if self.rows_first else starts:
+                for inner in starts if self.rows_first else rows:
+                    row, start = (outer, inner) if self.rows_first else (inner, outer)
+                    yield Block(number, parts, row, range(start, min(start + self.sets, self.column_sets)))
+                    number += 1
 
-        compute = sets * self.total_passes * pass_compute
-        moving = self.problem.m * self.column_blocks * self.total_passes * moving_row
-        stationary = sets * self.total_passes * pass_stationary
-        loads = sets * self.total_passes + blocks * self.total_passes * (self.block_rows // self.tile_rows)
-        instructions = loads + sets * (chunks * self.groups + self.problem.lanes * self.groups)
-        store = self.problem.m * self.lane_tiles * cuts(array.columns * self.problem.result_bytes, bus)
-        memory = moving + stationary + instructions * cuts(INSTRUCTION_BYTES, bus) + store
+    def tiles(self, block: Block, column_set: int) -> list[Tile]:
+        """Give the output tile of each group that has one."""
+        tiles = []
+        for number, part in enumerate(block.parts):
+            for row_group in range(self.row_groups):
+                row = block.row + row_group * self.tile_rows
+                rows = min(self.tile_rows, self.problem.parts[part] - row)
+                for column_group in range(self.set_tiles(column_set) if rows > 0 else 0):
+                    index = column_set * self.column_groups + column_group
+                    column = index * self.tile_columns
+                    tiles.append(Tile(
+                        (number * self.row_groups + row_group) * self.column_groups + column_group,
+                        self.part_starts[part] + row, rows, part * self.column_tiles + index,
+                        column, min(self.tile_columns, self.problem.n - column),
+                    ))  # fmt: skip
+        return tiles
 
-        rings = [
-            (blocks * chunks, moving + compute, self.moving_slots),
-            (sets * chunks, stationary + compute, self.stationary_slots),
-            (sets, compute + sets * drain, self.accumulator_slots),
-        ]
-        waits = max((uses * ROUND_TRIP + busy) / slots for uses, busy, slots in rings)
-        drains = self.problem.m * self.column_tiles * drain_row
-        fill = self.passes * (self.block_rows * moving_row + pass_stationary) + drain + 2 * ROUND_TRIP
-        return round(fill + max(compute, memory, drains, waits))
+    @cached_property
+    def totals(self) -> "Totals":
+        """What the whole problem takes of each resource."""
+        return Totals.of(self)
+
+    def member(self, index: int) -> "Tiling":
+        """Give a tiling of a family."""
+        names = "tile_rows", "sets", "passes", "rows_first"
+        return replace(self, **{name: getattr(self, name)[index].item() for name in names})
 
 
-def choose(problem: Problem, config: EngineConfig, partition: int | None = None) -> Tiling:
-    """Give the tiling with the lowest estimate, with partitions of `partition` slabs if that is given.
+def least(a: Integers, b: Integers) -> Integers:
+    """Give the smaller of two, or of each two in arrays."""
+    return min(a, b) if isinstance(a, int) and isinstance(b, int) else np.minimum(a, b)
 
-    Raises
-    ------
-    ValueError
-        If the array has no such partition.
+
+@dataclass(frozen=True)
+class Totals:
+    """Cycles for which the whole problem keeps each part of the machine busy, if nothing waits.
+
+    Attributes
+    ----------
+    row_blocks
+        Blocks along M, of all parts that are not computed at the same time.
+    iterations
+        Chunks of all blocks.
+    moving, stationary, parameters
+        Of LOAD, by what is loaded.
+    moving_loads, stationary_loads
+        How often a chunk of moving rows, and the stationary tiles of a set in a chunk, are loaded.
+    array
+        Of the slabs.
+    drain
+        Of DRAIN.
+    store
+        Beats of results.
+    instructions
+        Of the program, about.
+    bus
+        Beats, in both directions, instructions included.
     """
-    slabs = config.array.slabs
-    if partition is not None and not 1 <= partition <= slabs:
-        raise ValueError(f"partition must be 1 to {slabs} slabs, not {partition}")
-    counts = range(1, slabs + 1) if partition is None else [int(partition)]
-    return min((tiling for count in counts for tiling in _candidates(problem, config, count)), key=Tiling.cycles)
 
+    row_blocks: Integers
+    iterations: Integers
+    moving: Integers
+    stationary: Integers
+    parameters: Integers
+    moving_loads: Integers
+    stationary_loads: Integers
+    array: Integers
+    drain: Integers
+    store: Integers
+    instructions: Integers
+    bus: Integers
 
-def _candidates(problem: Problem, config: EngineConfig, count: int) -> Iterator[Tiling]:
-    side_by_side = config.array.slabs // count
-    column_tiles = cuts(problem.n, config.array.columns * problem.lanes)
-    for over_columns in (True, False):
-        groups = min(side_by_side, column_tiles if over_columns else problem.m)
-        sets = cuts(column_tiles, groups if over_columns else 1)
-        for tiles in range(1, min(MAX_TILES, sets) + 1):
-            for tile_rows in _tile_rows(problem, 1 if over_columns else groups, tiles, config):
-                passes = 1
-                while True:
-                    tiling = Tiling(config, problem, count, groups, over_columns, tile_rows, tiles, passes)
-                    if not tiling.legal():
-                        break
-                    yield tiling
-                    if passes >= tiling.total_passes:
-                        break
-                    passes *= 2
+    @classmethod
+    def of(cls, t: Tiling) -> "Totals":
+        """Add up."""
+        problem, config, array = t.problem, t.config, t.config.array
+        beat, part_sets = config.axi_bytes, len(t.part_sets)
+        rows, parts = problem.m, sum(map(len, t.part_sets))
 
+        # Blocks, and the array's cycles for one set of all rows in one pass.
+        height = t.row_groups * t.tile_rows
+        pass_cycles = np.maximum(t.tile_rows, t.tile_words)
+        row_blocks = cycles = 0
+        tallest, times = np.unique([max(problem.parts[part] for part in parts) for parts in t.part_sets], return_counts=True)
+        for most, count in zip(tallest.tolist(), times.tolist(), strict=True):
+            rest = most % height
+            row_blocks = row_blocks + count * cuts(most, height)
+            last = (rest > 0) * np.maximum(np.minimum(rest, t.tile_rows), t.tile_words)
+            cycles = cycles + count * (most // height * pass_cycles + last)
+        column_blocks = cuts(t.column_sets, t.sets)
+        blocks = row_blocks * column_blocks
+        iterations = blocks * t.chunks
 
-def _tile_rows(problem: Problem, groups: int, tiles: int, config: EngineConfig) -> set[int]:
-    """Give tile heights that cut M evenly and leave 1, 2 or 4 times `tiles` accumulator slots."""
-    heights = set()
-    for slots in (1, 2, 4):
-        most = min(config.accumulator_depth // (slots * tiles), config.moving_depth // 2)
-        if problem.scaling is not None:
-            most = min(most, config.parameter_depth // groups * config.drain_lanes)
-        if most:
-            heights.add(cuts(problem.m, groups * cuts(problem.m, groups * most)))
-    return heights
+        # An operand is loaded as often as it is used, or once where it stays.
+        part_blocks = cuts(row_blocks, part_sets)
+        moving_stays = t.moving_slots >= t.chunks * np.where(t.rows_first, 1, part_blocks)
+        stationary_stays = t.stationary_slots >= t.chunks * np.where(t.rows_first, t.column_sets, np.minimum(t.sets, t.column_sets))
+        moving_times, stationary_times = np.where(moving_stays, 1, column_blocks), np.where(stationary_stays, 1, part_blocks)
+
+        moving_rows = moving_times * rows
+        row_beats = cuts(np.minimum(problem.k, t.passes * t.depth), beat) * t.chunks
+        moving = moving_rows * np.maximum(row_beats, t.total_passes * cuts(t.count, config.segments))
+        moving_beats = moving_rows * row_beats
+        tile_rows = stationary_times * parts * t.total_passes * array.rows
+        stationary_beats = cuts(tile_rows * t.count * t.column_tiles * array.columns, beat)
+        side_by_side = t.count * t.column_groups
+        loads = cuts(side_by_side, config.stationary_segments)
+        chunks = tile_rows * loads if side_by_side > 1 else cuts(tile_rows, config.stationary_rows)
+        stationary = np.maximum(stationary_beats, chunks * t.column_sets)
+        if problem.blocks:
+            row_scales = moving_rows * t.total_passes * cuts(1 + t.count, beat)
+            scales = stationary_times * parts * t.total_passes * problem.lanes * t.column_tiles * (1 + t.count)
+            column_scales = scales * cuts(array.columns, beat)
+            moving, moving_beats = moving + row_scales, moving_beats + row_scales
+            stationary, stationary_beats = stationary + column_scales, stationary_beats + column_scales
+
+        lane_rows = rows * t.lane_tiles
+        parameters = blocks * t.part_groups * (t.set_parameter_words * problem.has_parameters + t.row_groups * t.row_words)
+        store = lane_rows * cuts(array.columns * problem.result_bytes, beat)
+        moving_loads = iterations // column_blocks * moving_times
+        stationary_loads = stationary_times * part_sets * t.chunks * t.column_sets
+        instructions = moving_loads * t.part_groups * t.row_groups + stationary_loads * t.part_groups
+        instructions = instructions + (iterations + blocks * problem.lanes) * t.sets * t.groups
+        return cls(
+            row_blocks=row_blocks,
+            iterations=iterations,
+            moving=moving,
+            stationary=stationary,
+            parameters=parameters,
+            moving_loads=moving_loads,
+            stationary_loads=stationary_loads,
+            array=cycles * t.column_sets * t.total_passes,
+            drain=lane_rows * cuts(array.columns, config.drain_lanes),
+            store=store,
+            instructions=instructions,
+            bus=moving_beats + stationary_beats + parameters + cuts(instructions * INSTRUCTION_BYTES, beat) + store,
+        )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,15 +79,19 @@ class Timing:
     stalls: NDArray[np.int64]
 
 
+Columns = Iterable[tuple[Opcode, NDArray[np.int64], Mapping[str, NDArray[Any]]]]
+"""A program: of each opcode the numbers of its instructions, and of each field its values in them."""
+
+
 def predict(
-    program: bytes, config: EngineConfig, *, latency: int, bandwidth: float | None = None, base: int = 0, offset: int = 0
+    program: bytes | Columns, config: EngineConfig, *, latency: int, bandwidth: float | None = None, base: int = 0, offset: int = 0
 ) -> Timing:
     """Say what a legal program takes on a memory of fixed latency and bandwidth.
 
     Parameters
     ----------
     program
-        Encoded instructions.
+        Encoded instructions, or their fields.
     latency, bandwidth
         Of the memory, as `sim.Simulator` has them: cycles, and bytes a cycle, by default one beat.
     base, offset
@@ -99,7 +104,7 @@ def predict(
     ValueError
         If `program` is not made of whole instructions.
     """
-    instructions = decode_all(program, config)
+    instructions = decode_all(program, config) if isinstance(program, bytes) else collect(program, config)
     results, total = np.zeros(len(instructions), RESULT), np.zeros((), TOTAL)
     memory = np.array((base, offset, latency, config.axi_bytes if bandwidth is None else bandwidth), MEMORY)
     stuck = _library().cleave_timing(
@@ -117,19 +122,30 @@ def decode_all(program: bytes, config: EngineConfig) -> NDArray[np.void]:
     if len(program) % INSTRUCTION_BYTES:
         raise ValueError(f"a program must be whole instructions of {INSTRUCTION_BYTES} bytes, not {len(program)} bytes")
     words = np.frombuffer(program, "<u8").reshape(-1, INSTRUCTION_BYTES // 8)
-    decoded = np.zeros(len(words), INSTRUCTION)
     opcodes = words[:, 0] & 0xFF
+    columns = []
     for opcode, fields in FIELDS.items():
-        chosen = opcodes == opcode
-        position = 0
-        for field in fields:
-            if field.name in FOLLOWED:
-                decoded[field.name][chosen] = bits(words[chosen], position, field.width)
-            position += field.width
-    drains = opcodes == Opcode.DRAIN
-    for name, values in _drained(decoded[drains], config).items():
-        decoded[name][drains] = values
-    return decoded
+        numbers = np.flatnonzero(opcodes == opcode)
+        places = np.cumsum([0, *(field.width for field in fields)]).tolist()
+        values = {field.name: bits(words[numbers], place, field.width) for field, place in zip(fields, places, strict=False)}
+        columns.append((opcode, numbers, values))
+    return collect(columns, config)
+
+
+def collect(columns: Columns, config: EngineConfig) -> NDArray[np.void]:
+    """Put together what the time of a legal program's instructions depends on."""
+    columns = list(columns)
+    collected = np.zeros(sum(len(numbers) for _, numbers, _ in columns), INSTRUCTION)
+    for opcode, numbers, values in columns:
+        part = np.zeros(len(numbers), INSTRUCTION)
+        for name in FOLLOWED:
+            if name in values:
+                part[name] = values[name]
+        if opcode == Opcode.DRAIN:
+            for name, derived in _drained(part, config).items():
+                part[name] = derived
+        collected[numbers] = part
+    return collected
 
 
 def bits(words: NDArray[np.uint64], position: int, width: int) -> NDArray[np.uint64]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..api import Engine
-from ..compile.tiling import cuts
+from ..compile.problem import cuts
 from ..compile.trains import Train, compile_trains
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..config import DRAM_LATENCY, EngineConfig
 from ..sim.simulator import Simulator
 from .bounds import scale_sim_cycles
-from .measure import Prediction, compiled_parts, predict_workload, run_on_rtl
+from .measure import Prediction, predict_workload, run_on_rtl
 from .shapes import GROUPS, Workload
 
 __all__ = ["BASELINES", "SPLIT", "Row", "bench", "engines", "geometric_mean", "goal", "report"]
@@ -106,7 +106,7 @@ def bench(
         simulators: dict[EngineConfig, Simulator] = {}
         for workload in workloads:
             advance(workload.name)
-            parts, k, n = compiled_parts(workload.parts), workload.k, workload.n
+            parts, k, n = workload.parts, workload.k, workload.n
             found: dict[EngineConfig, Prediction] = {}
             for each in configs.values():
                 if each not in found:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
-from ..compile.tiling import cuts
+from ..compile.problem import cuts
 from ..config import ACCUMULATOR_BYTES, ArrayConfig, EngineConfig
 
 __all__ = ["Bounds", "bounds", "scale_sim_cycles"]

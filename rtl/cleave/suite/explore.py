@@ -171,7 +171,7 @@ def cluster(scheduler: str | None, workers: int) -> "Iterator[Client]":
         If there is no scheduler at the address.
     """
     from distributed import Client, LocalCluster  # noqa: PLC0415  takes a second
-    from distributed.comm import connect  # noqa: PLC0415
+    from distributed.comm.core import connect  # noqa: PLC0415
 
     async def answers(address: str) -> None:
         await (await connect(address, timeout=CONNECT_SECONDS)).close()

@@ -6,13 +6,15 @@ without their tokens (`program.matmuls_alone`): what the array takes when memory
 
 import zlib
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compile.choose import Memory
 from ..compile.gemm import CompiledGemm, compile_gemm
-from ..compile.tiling import Problem
+from ..compile.problem import Problem
 from ..config import DRAM_BYTES, DRAM_LATENCY, EngineConfig
 from ..engine.isa import INSTRUCTION_BYTES, Counter
 from ..model.timing import CAUSES, predict
@@ -21,7 +23,7 @@ from .bounds import Bounds, bounds
 from .program import Cut, Traffic, cut, matmuls_alone, traffic
 from .shapes import Workload
 
-__all__ = ["MismatchError", "Prediction", "compiled_parts", "predict_workload", "run_on_rtl"]
+__all__ = ["MismatchError", "Prediction", "predict_workload", "run_on_rtl"]
 
 
 class MismatchError(AssertionError):
@@ -92,15 +94,6 @@ class Prediction:
         }
 
 
-def compiled_parts(parts: tuple[int, ...]) -> tuple[int, ...]:
-    """Give the parts as which the compiler takes a workload: one GEMM of all rows, as long as it has one stationary matrix."""
-    return (sum(parts),)
-
-
-def _compile(parts: tuple[int, ...], k: int, n: int, config: EngineConfig) -> CompiledGemm:
-    return compile_gemm(Problem(sum(parts), k, n), config, window=DRAM_BYTES)
-
-
 def predict_workload(
     parts: tuple[int, ...], k: int, n: int, config: EngineConfig, *, latency: int = DRAM_LATENCY, bandwidth: float | None = None
 ) -> Prediction:
@@ -118,8 +111,8 @@ def predict_workload(
     ValueError
         If the compiler refuses the problem, or operands, result and program do not fit `DRAM_BYTES`.
     """
-    parts = compiled_parts(parts)
-    gemm = _compile(parts, k, n, config)
+    problem = Problem(sum(parts), k, n, parts=parts)
+    gemm = compile_gemm(problem, config, memory=Memory(latency, bandwidth), window=DRAM_BYTES)
     counters = predict(
         gemm.program, config, latency=latency, bandwidth=bandwidth, base=BASE, offset=gemm.layout.program
     ).counters
@@ -142,14 +135,17 @@ def predict_workload(
 
 
 def operands(workload: Workload) -> tuple[NDArray[np.int8], NDArray[np.int8], NDArray[np.int32]]:
-    """Draw operands by the workload's name, and give A, the stationary matrix, and the product by numpy.
+    """Draw operands by the workload's name, and give A [M, K], the stationary matrices [part, K, N], and the product by numpy.
 
     float64 holds every sum exactly: |sum| < 2**53.
     """
     rng = np.random.default_rng(zlib.crc32(workload.name.encode()))
     a = rng.integers(-128, 128, (workload.m, workload.k), np.int8)
-    b = rng.integers(-128, 128, (workload.k, workload.n), np.int8)
-    return a, b, (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int32)
+    b = rng.integers(-128, 128, (len(workload.parts), workload.k, workload.n), np.int8)
+    starts = np.cumsum((0, *workload.parts))
+    rows = [a[start:stop].astype(np.float64) for start, stop in pairwise(starts)]
+    products = [part @ w for part, w in zip(rows, b.astype(np.float64), strict=True)]
+    return a, b, np.concatenate(products).astype(np.int32)
 
 
 def run_on_rtl(workload: Workload, prediction: Prediction, simulator: Simulator) -> None:
