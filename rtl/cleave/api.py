@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .compile.choose import Memory
 from .compile.floats import ALL_RESULTS, NUMPY_DTYPES, ROUNDINGS, SCALE_RULES, block_result, named, prepare
 from .compile.gemm import compile_gemm
 from .compile.layout import Layout
@@ -172,6 +173,8 @@ class Engine:
             raise ValueError(f"backend must be one of {', '.join(runners)}, not {backend!r}")
         self.config = config
         self.backend = backend
+        timing = {name: options[name] for name in ("latency", "bandwidth") if name in options}
+        self._timing = Memory(**timing)
         self._runner: _Runner = runners[backend](config, **options)
 
     def __enter__(self) -> Self:
@@ -360,7 +363,7 @@ class Engine:
         scaled: ScaledGemm | None = None,
     ) -> tuple[Layout, Stats]:
         """Compile and run a product; say where in the window its result is."""
-        gemm = compile_gemm(problem, self.config, partition=partition, window=len(self.memory))
+        gemm = compile_gemm(problem, self.config, partition=partition, memory=self._timing, window=len(self.memory))
         gemm.place(self.memory, a, b, records, scaled)
         stats = self.run(gemm.layout.program, len(gemm.program) // INSTRUCTION_BYTES, partition=gemm.tiling.count)
         return gemm.layout, stats

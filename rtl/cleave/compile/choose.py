@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import EngineConfig
+from ..config import DRAM_LATENCY, EngineConfig
 from ..engine.isa import Counter as PerformanceCounter
 from .layout import Layout
 from .problem import Problem, cuts
@@ -24,21 +24,18 @@ from .schedule import Schedule
 from .tiling import Tiling
 from .writer import PIPELINE, Writer, schedule
 
-__all__ = ["MEMORY_LATENCY", "Choice", "Memory", "choose", "ranked"]
+__all__ = ["Choice", "Memory", "choose", "ranked"]
 
-MEMORY_LATENCY = 32
-"""Cycles of the memory that programs are made for, if nothing else is said: that of the simulator."""
+SOURCE = Path(__file__).with_name("pace.cpp")
 
 
 @dataclass(frozen=True)
 class Memory:
     """What a program's memory is like: latency in cycles, and bytes a cycle, by default a beat."""
 
-    latency: int = MEMORY_LATENCY
+    latency: int = DRAM_LATENCY
     bandwidth: float | None = None
 
-
-SOURCE = Path(__file__).with_name("pace.cpp")
 
 NEAR = 1.25
 """Times the least pace that tilings have at most which are timed."""
