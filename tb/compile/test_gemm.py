@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cleave.compile.choose import Memory, choose, cycles
 from cleave.compile.gemm import CompiledGemm, compile_gemm
 from cleave.compile.problem import Problem
 from cleave.config import MAX_CONTRACTION, PRESETS, ArrayConfig, EngineConfig
@@ -165,10 +166,10 @@ def test_refuses_parts_that_are_not_the_rows(parts: tuple[int, ...], message: st
         Problem(5, 2, 2, parts=parts)
 
 
-def test_refuses_what_no_tile_fits() -> None:
-    config = dataclasses.replace(CONFIGS["least"], array=ArrayConfig(slabs=2, rows=4, columns=6, dot=2), parameter_depth=3)
-    problem = Problem(3, 5, 40, requantised=True)
-    compile_gemm(problem, config)  # the least engine holds one
+def test_refuses_a_window_that_is_too_small() -> None:
+    """What the least engine can hold must fit the memory, too."""
+    config, problem = CONFIGS["least"], Problem(3, 5, 40, requantised=True)
+    compile_gemm(problem, config)
     with pytest.raises(ValueError, match="the problem must fit the backend's memory of 100 bytes, not"):
         compile_gemm(problem, config, window=100)
 
@@ -184,6 +185,12 @@ def test_base_moves_everything() -> None:
     low, high = compile_gemm(problem, config), compile_gemm(problem, config, base=1000)
     assert high.layout.moving == 1024
     assert high.end == low.end + 1024
+
+
+@pytest.mark.parametrize(("name", "most"), [("default", 0.9), ("medium", 0.6)])
+def test_a_large_problem_is_near_the_roof(name: str, most: float) -> None:
+    size, config, memory = 4096, PRESETS[name], Memory()
+    assert size**3 / config.array.macs / cycles(choose(Problem(size, size, size), config, memory=memory), memory) > most
 
 
 DROPPED = [

@@ -219,17 +219,12 @@ def _candidates(family: Tiling, memory: Memory) -> NDArray[np.void]:
     return candidates
 
 
-def layout() -> str:
-    """Give the C++ of the pace's tables: `pace_layout.h`."""
-    members = "".join(f"    {'double' if CANDIDATE[name].kind == 'f' else 'int64_t'} {name};\n" for name in CANDIDATE.names or ())
-    return f"#include <cstdint>\nconstexpr int64_t MOST_STEPS = {MOST_STEPS};\nstruct Candidate {{\n{members}}};\n"
-
-
 @cache
 def _library() -> ctypes.CDLL:
-    from ..sim.build import compiled  # noqa: PLC0415  hardware stands behind it
+    from ..sim.build import compiled, cpp_header  # noqa: PLC0415  hardware stands behind it
 
-    library = ctypes.CDLL(str(compiled(SOURCE, {"pace_layout.h": layout()})))
+    header = cpp_header({"MOST_STEPS": MOST_STEPS}, {"Candidate": CANDIDATE})
+    library = ctypes.CDLL(str(compiled(SOURCE, {"pace_layout.h": header})))
     library.cleave_pace.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
     library.cleave_pace.restype = None
     return library

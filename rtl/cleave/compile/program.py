@@ -12,12 +12,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.isa import FIELDS, INSTRUCTION_BITS, Destination, Opcode, Output, Unit
+from ..engine.isa import FIELDS, INSTRUCTION_BITS, PLACES, Destination, Opcode, Output, Unit
 
 _WAIT, _SIGNAL = 1, 2
-_MEMORY = {
-    opcode: [field.name for field in fields].index("memory") for opcode, fields in FIELDS.items() if opcode != Opcode.MATMUL
-}
+_MEMORY = {opcode: list(places).index("memory") for opcode, places in PLACES.items() if "memory" in places}
 
 
 class Program:
@@ -210,17 +208,13 @@ class Program:
         words = np.zeros((sum(len(numbers) for _, numbers, _ in columns), INSTRUCTION_BITS // 64), np.uint64)
         for opcode, numbers, values in columns:
             part = np.zeros((len(numbers), words.shape[1]), np.uint64)
-            position = 0
-            for field in FIELDS[opcode]:
-                column = values[field.name]
-                if not ((column >= 0) & (column >> field.width == 0)).all():
-                    raise ValueError(
-                        f"{opcode.name} {field.name} must be 0 to {2**field.width - 1}, not {column.max()}"
-                    )
+            for name, (position, width) in PLACES[opcode].items():
+                column = values[name]
+                if not ((column >= 0) & (column >> width == 0)).all():
+                    raise ValueError(f"{opcode.name} {name} must be 0 to {2**width - 1}, not {column.max()}")
                 word, offset = divmod(position, 64)
                 part[:, word] |= column.astype(np.uint64) << np.uint64(offset)
-                if offset + field.width > 64:
+                if offset + width > 64:
                     part[:, word + 1] |= column.astype(np.uint64) >> np.uint64(64 - offset)
-                position += field.width
             words[numbers] = part
         return words.astype("<u8").tobytes()

@@ -30,7 +30,7 @@ __all__ = ["Block", "Tile", "Tiling"]
 class Tile:
     """An output tile: what one group computes of a block in one set.
 
-    `row` and `column` are its first ones in the result, `index` is that of its tile along N, those of all parts counted.
+    `row` and `column` are its first ones in the result, `index` is that of its tile along N of its part.
     """
 
     group: int
@@ -207,8 +207,7 @@ class Tiling:
                     column = index * self.tile_columns
                     tiles.append(Tile(
                         (number * self.row_groups + row_group) * self.column_groups + column_group,
-                        self.part_starts[part] + row, rows, part * self.column_tiles + index,
-                        column, min(self.tile_columns, self.problem.n - column),
+                        self.part_starts[part] + row, rows, index, column, min(self.tile_columns, self.problem.n - column),
                     ))  # fmt: skip
         return tiles
 
@@ -278,7 +277,7 @@ class Totals:
         height = t.row_groups * t.tile_rows
         pass_cycles = np.maximum(t.tile_rows, t.tile_words)
         row_blocks = cycles = 0
-        tallest, times = np.unique([max(problem.parts[part] for part in parts) for parts in t.part_sets], return_counts=True)
+        tallest, times = np.unique([max(problem.parts[part] for part in those) for those in t.part_sets], return_counts=True)
         for most, count in zip(tallest.tolist(), times.tolist(), strict=True):
             rest = most % height
             row_blocks = row_blocks + count * cuts(most, height)

@@ -481,7 +481,7 @@ class Writer:
         tiling, lanes = self.tiling, self.problem.lanes
         part = tile.group // (tiling.row_groups * tiling.column_groups)
         first = iteration.block.sets.start * tiling.column_groups
-        index = (tile.index % tiling.column_tiles - first) * lanes + lane
+        index = (tile.index - first) * lanes + lane
         return (
             (iteration.parameters[0] * tiling.part_groups + part) * tiling.set_parameter_words + index * tiling.parameter_words
         )

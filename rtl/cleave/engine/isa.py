@@ -10,7 +10,9 @@ program must be valid in the order it is written: tokens are given by earlier in
 """
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import NamedTuple
 
 INSTRUCTION_BITS = 256
@@ -248,6 +250,15 @@ class Counter(enum.IntEnum):
     """The next pass waits for an accumulator that is still being written."""
 
 
+def _places(fields: Sequence[Field]) -> dict[str, tuple[int, int]]:
+    ends = accumulate((item.width for item in fields), initial=0)
+    return {item.name: (position, item.width) for item, position in zip(fields, ends, strict=False)}
+
+
+PLACES = {opcode: _places(fields) for opcode, fields in FIELDS.items()}
+"""First bit and width of each field."""
+
+
 def encode(opcode: Opcode, **values: int) -> bytes:
     """Encode one instruction; fields that are not given are 0.
 
@@ -257,14 +268,12 @@ def encode(opcode: Opcode, **values: int) -> bytes:
         If the opcode has no such field, or a value does not fit it.
     """
     word = 0
-    position = 0
     left = {"opcode": int(opcode), **values}
-    for item in FIELDS[opcode]:
-        value = int(left.pop(item.name, 0))
-        if not 0 <= value < 1 << item.width:
-            raise ValueError(f"{opcode.name} {item.name} must be 0 to {(1 << item.width) - 1}, not {value}")
+    for name, (position, width) in PLACES[opcode].items():
+        value = int(left.pop(name, 0))
+        if not 0 <= value < 1 << width:
+            raise ValueError(f"{opcode.name} {name} must be 0 to {(1 << width) - 1}, not {value}")
         word |= value << position
-        position += item.width
     if left:
         raise ValueError(f"{opcode.name} has no field {', '.join(left)}")
     return word.to_bytes(INSTRUCTION_BYTES, "little")

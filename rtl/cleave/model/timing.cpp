@@ -453,7 +453,7 @@ class Sequencers {
                                                                                 : CAUSE_STATIONARY)
                                            : (loads && !south_load ? CAUSE_PARTITION : CAUSE_STATIONARY);
                 if (slab.load && slab.first) x.results[slab.queue.front()].start = now;
-                if (slab.start) begin(now, s, i, v, last);
+                if (slab.start) begin(now, s, i, last);
             } else if (s > 0 && joined(s)) {
                 slab.load = slabs[s - 1].load;
                 slab.start = slabs[s - 1].start;
@@ -532,7 +532,7 @@ class Sequencers {
         return (slab.first ? v.alone : v.leads) && v.accumulates && ahead >= 0 && ahead < x.c.quiet - gap;
     }
     // A pass is decided: what the leader alone does for all slabs.
-    void begin(Cycle now, int64_t s, const Instruction& i, const View& v, bool last) {
+    void begin(Cycle now, int64_t s, const Instruction& i, bool last) {
         const Cycle start = now + x.c.start_delay;
         const int64_t south = s + i.count - 1;
         const Cycle written = start + i.count - 1 + i.rows - 1 + x.c.row_latency;
@@ -540,7 +540,6 @@ class Sequencers {
         first_start = std::min(first_start, start);
         x.total.array_cycles = std::max(x.total.array_cycles, written - first_start + 1);
         x.total.useful_macs += i.rows * (last ? i.last_row_macs : i.row_macs);
-        (void)v;
     }
     void stream(Cycle now, int64_t s, const Instruction& i, const View& v) {
         const Cycle start = now + x.c.start_delay + v.offset;
@@ -657,6 +656,7 @@ class Load {
     }
 
     int64_t open = 0;         // instructions that are not complete
+    static_assert(BANK_WRITE_LATENCY == 1, "completes is for the cycle after the last chunk's");
     int64_t completes = -1;   // the instruction that completes in this cycle
     int64_t gearbox = 0;      // beats in it
     struct {
@@ -1037,11 +1037,10 @@ class Drain {
         x.changed |= changed;
     }
 
-    Cycle next(Cycle now) const {
+    Cycle next() const {
         Cycle due = NEVER;
         for (const Half& half : halves)
             if (!half.coming.empty()) due = std::min(due, half.coming.front().due);
-        (void)now;
         return due;
     }
 
@@ -1121,7 +1120,7 @@ class Model {
             }
             x.changed = false;
             cycle(now);
-            const Cycle then = x.changed ? now + 1 : std::min({dram.next(now), sequencers.next(), drain.next(now)});
+            const Cycle then = x.changed ? now + 1 : std::min({dram.next(now), sequencers.next(), drain.next()});
             if (then == NEVER) return std::max<int64_t>(0, sequencers.waiting());
             sequencers.account(now, then);
             now = then;

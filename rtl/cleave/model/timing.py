@@ -21,7 +21,7 @@ from ..config import ACCUMULATOR_BYTES, BLOCK, MEMORY_LATENCY, EngineConfig
 from ..engine import axi_read, axi_write, drain_ledger, fetch, gearbox, load
 from ..engine.accumulator_reader import reader_depth
 from ..engine.bank_writer import WRITE_LATENCY
-from ..engine.isa import FIELDS, INSTRUCTION_BYTES, Counter, Destination, Error, Opcode, Output, Unit
+from ..engine.isa import INSTRUCTION_BYTES, PLACES, Counter, Destination, Error, Opcode, Output, Unit
 from ..engine.load_chunks import chunk_limits
 from ..engine.ports import READ_LATENCY, chunk_bytes
 from ..engine.requantiser import RequantiserLane
@@ -30,7 +30,7 @@ from ..errors import EngineError
 from ..numerics.formats import TARGETS
 from ..numerics.normalise import Normaliser
 from ..numerics.rounder import Packer
-from ..sim.build import DRAM, compiled
+from ..sim.build import DRAM, compiled, cpp_header
 
 SOURCE = Path(__file__).with_name("timing.cpp")
 
@@ -124,11 +124,9 @@ def decode_all(program: bytes, config: EngineConfig) -> NDArray[np.void]:
     words = np.frombuffer(program, "<u8").reshape(-1, INSTRUCTION_BYTES // 8)
     opcodes = words[:, 0] & 0xFF
     columns = []
-    for opcode, fields in FIELDS.items():
+    for opcode, places in PLACES.items():
         numbers = np.flatnonzero(opcodes == opcode)
-        places = np.cumsum([0, *(field.width for field in fields)]).tolist()
-        values = {field.name: bits(words[numbers], place, field.width) for field, place in zip(fields, places, strict=False)}
-        columns.append((opcode, numbers, values))
+        columns.append((opcode, numbers, {name: bits(words[numbers], *place) for name, place in places.items()}))
     return collect(columns, config)
 
 
@@ -179,8 +177,6 @@ def _machine(config: EngineConfig) -> NDArray[np.int64]:
 
 def machine_numbers(config: EngineConfig) -> Mapping[str, int | list[int]]:
     """Give what the model asks of a configuration, as the hardware's own parts say it: the members of `Configuration`."""
-    if WRITE_LATENCY != 1:
-        raise NotImplementedError(f"the model's bank writer has WRITE_LATENCY 1, not {WRITE_LATENCY}")
     array = config.array
     beat, word = config.axi_bytes, INSTRUCTION_BYTES
     halves = -(-config.read_columns // config.drain_lanes)
@@ -229,28 +225,20 @@ def machine_numbers(config: EngineConfig) -> Mapping[str, int | list[int]]:
 
 def layout() -> str:
     """Give the C++ of the model's tables: `timing_layout.h`."""
-    numbers = machine_numbers(EngineConfig())
     constants = {
         "INSTRUCTION_SIZE": INSTRUCTION_BYTES,
+        "BANK_WRITE_LATENCY": WRITE_LATENCY,
         **{f"OPCODE_{opcode.name}": opcode for opcode in Opcode},
         **{f"UNIT_{unit.name}": unit for unit in Unit},
         **{f"DESTINATION_{destination.name}": destination for destination in Destination},
         **{f"OUTPUT_{output.name}": output for output in Output},
         **{counter.name.replace("STALL", "CAUSE"): number for number, counter in enumerate(CAUSES)},
     }
-
-    def struct(name: str, members: Iterable[tuple[str, tuple[int, ...]]], kinds: Mapping[str, str]) -> str:
-        lines = (f"    {kinds.get(item, 'int64_t')} {item}{''.join(f'[{n}]' for n in shape)};\n" for item, shape in members)
-        return f"struct {name} {{\n{''.join(lines)}}};\n"
-
-    tables = {"Configuration": [(name, np.shape(value)) for name, value in numbers.items()]}
-    for name, dtype in [("Instruction", INSTRUCTION), ("Result", RESULT), ("Total", TOTAL), ("Memory", MEMORY)]:
-        tables[name] = [(item, dtype[item].shape) for item in dtype.names or ()]
-    return "".join([
-        "#include <cstdint>\n",
-        *(f"constexpr int64_t {name} = {int(value)};\n" for name, value in constants.items()),
-        *(struct(name, members, {"bandwidth": "double"}) for name, members in tables.items()),
-    ])  # fmt: skip
+    machine = np.dtype([(name, np.int64, np.shape(value)) for name, value in machine_numbers(EngineConfig()).items()])
+    return cpp_header(
+        constants,
+        {"Configuration": machine, "Instruction": INSTRUCTION, "Result": RESULT, "Total": TOTAL, "Memory": MEMORY},
+    )
 
 
 def _pointer(array: NDArray) -> ctypes.c_void_p:

