@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .compile.choose import Memory
 from .compile.floats import ALL_RESULTS, NUMPY_DTYPES, ROUNDINGS, SCALE_RULES, block_result, named, prepare
-from .compile.gemm import compile_gemm
-from .compile.layout import Layout
+from .compile.gemm import CompiledGemm, compile_gemm
 from .compile.problem import Problem, Scaling, dimensions, part_dimensions
 from .compile.scaled import ScaledGemm
 from .config import DRAM_BYTES, ArrayConfig, EngineConfig, load_config
@@ -268,8 +267,8 @@ class Engine:
         if parts is not None and records is not None:
             records = np.tile(records, len(parts))
         problem = Problem(m, k, n, records is not None, relu, pairs=pairs, parts=() if parts is None else tuple(map(int, parts)))
-        layout, stats = self._multiply(problem, partition, a, b, records)
-        return layout.unpack_result(self.memory), stats
+        gemm, stats = self._multiply(problem, partition, a, b, records)
+        return gemm.result(self.memory), stats
 
     def matmul_float(
         self,
@@ -342,10 +341,10 @@ class Engine:
         )  # fmt: skip
         pairs = self._pairs(ELEMENTS[scaled.elements[1]])
         problem = Problem(m, k, n, relu=relu, scaling=scaling, pairs=pairs)
-        layout, stats = self._multiply(problem, partition, scaled.moving, scaled.stationary, scaled.columns, scaled)
+        gemm, stats = self._multiply(problem, partition, scaled.moving, scaled.stationary, scaled.columns, scaled)
         if operand is not None:
-            return Quantised(operand, *layout.unpack_blocks(self.memory), axis=1), stats
-        codes = layout.unpack_result(self.memory)
+            return Quantised(operand, *gemm.layout.unpack_blocks(self.memory), axis=1), stats
+        codes = gemm.result(self.memory)
         product = codes.view(NUMPY_DTYPES[target]) if target in NUMPY_DTYPES else codes
         return product, dataclasses.replace(stats, error_bound=bound(product) if bound else None)
 
@@ -361,12 +360,12 @@ class Engine:
         b: NDArray,
         records: NDArray[np.void] | None,
         scaled: ScaledGemm | None = None,
-    ) -> tuple[Layout, Stats]:
+    ) -> tuple[CompiledGemm, Stats]:
         """Compile and run a product; say where in the window its result is."""
         gemm = compile_gemm(problem, self.config, partition=partition, memory=self._timing, window=len(self.memory))
         gemm.place(self.memory, a, b, records, scaled)
-        stats = self.run(gemm.layout.program, len(gemm.program) // INSTRUCTION_BYTES, partition=gemm.tiling.count)
-        return gemm.layout, stats
+        stats = self.run(gemm.start, len(gemm.program) // INSTRUCTION_BYTES, partition=gemm.partition)
+        return gemm, stats
 
 
 def _check_type(name: str, value: object) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from itertools import pairwise, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def check(config: EngineConfig, problem: Problem, partition: int | None, seed: i
     machine = Machine(config, memory)
     for bank in (machine.moving, machine.stationary, machine.accumulators):
         bank[:] = random.integers(-128, 128, bank.shape, np.int8)
-    machine.run(gemm.layout.program, len(gemm.program) // INSTRUCTION_BYTES)
+    machine.run(gemm.start, len(gemm.program) // INSTRUCTION_BYTES)
 
     starts = np.cumsum((0, *problem.parts))
     rows = [a[start:stop].astype(np.int64) for start, stop in pairwise(starts)]
@@ -77,7 +78,7 @@ def check(config: EngineConfig, problem: Problem, partition: int | None, seed: i
         of_parts = records.reshape(parts, problem.n)
         products = [requantise(product, those, relu=problem.relu) for product, those in zip(products, of_parts, strict=True)]
     expected = np.concatenate(products)
-    result = gemm.layout.unpack_result(memory)
+    result = gemm.result(memory)
     assert result.dtype == expected.dtype
     np.testing.assert_array_equal(result, expected)
     assert machine.useful_macs == problem.m * problem.k * problem.n
@@ -112,7 +113,7 @@ def test_ragged_sizes_in_every_partition(name: str) -> None:
     for seed, (m, k, n) in enumerate(shapes):
         for partition in range(1, config.array.slabs + 1):
             gemm = check(config, Problem(m, k, n), partition, seed)
-            assert gemm.tiling.count == partition
+            assert gemm.partition == partition
 
 
 @pytest.mark.parametrize(
@@ -134,8 +135,8 @@ def test_extreme_operands(partition: int) -> None:
     gemm = compile_gemm(Problem(3, MAX_CONTRACTION, 2), PRESETS["default"], partition=partition)
     memory = np.zeros(gemm.end, np.uint8)
     gemm.place(memory, np.full((3, MAX_CONTRACTION), -128, np.int8), np.full((MAX_CONTRACTION, 2), -128, np.int8))
-    Machine(PRESETS["default"], memory).run(gemm.layout.program, len(gemm.program) // INSTRUCTION_BYTES)
-    assert (gemm.layout.unpack_result(memory) == MAX_CONTRACTION * 2**14).all()
+    Machine(PRESETS["default"], memory).run(gemm.start, len(gemm.program) // INSTRUCTION_BYTES)
+    assert (gemm.result(memory) == MAX_CONTRACTION * 2**14).all()
 
 
 def test_refuses_what_could_overflow() -> None:
@@ -148,7 +149,23 @@ def test_refuses_what_could_overflow() -> None:
 def test_groups(name: str, parts: tuple[int, ...]) -> None:
     """Heads of attention, experts, and more parts than slabs: also side by side, and with either operand stationary."""
     gemms = [check(CONFIGS[name], Problem(sum(parts), k, n, parts=parts), None, seed=k) for k, n in [(5, 3), (64, 33), (40, 64)]]
-    assert len({gemm.tiling for gemm in gemms}) == len(gemms)
+    assert len({gemm.layout.tiling for gemm in gemms}) == len(gemms)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts", "k", "n", "kinds"),
+    [
+        ("default", (8, 100, 8, 3, 0, 100), 512, 160, {}),
+        ("default", (120, 7, 7), 900, 200, {"requantised": True, "relu": True}),
+        ("odd", (60, 2, 33, 2), 200, 90, {}),
+        ("w4a8", (5, 90), 260, 130, {"pairs": 1}),
+    ],
+)
+def test_parts_of_each_size_apart(name: str, parts: tuple[int, ...], k: int, n: int, kinds: dict[str, Any]) -> None:
+    """Small and large experts want tilings of their own; a program changes from one to the other without a race."""
+    gemm = check(PRESETS[name], Problem(sum(parts), k, n, parts=parts, **kinds), None, seed=k)
+    assert sorted(part for share in gemm.shares for part in share.parts) == [part for part, rows in enumerate(parts) if rows]
+    assert len(gemm.shares) == len(set(parts) - {0})
 
 
 def test_either_operand_is_stationary() -> None:

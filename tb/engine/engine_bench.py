@@ -100,16 +100,16 @@ class Host:
 
     async def check(self, gemm: CompiledGemm, expected: NDArray[np.int64]) -> None:
         """Run a prepared GEMM to its end and compare."""
-        await self.start(gemm.layout.program, len(gemm.program) // 32)
+        await self.start(gemm.start, len(gemm.program) // 32)
         status = await self.finish()
         assert status == Status.DONE, (status, Error(await self.read(Register.ERROR)))
         window = np.frombuffer(self.memory.read(BASE, gemm.end), np.uint8)
-        assert np.array_equal(gemm.layout.unpack_result(window), expected)
+        assert np.array_equal(gemm.result(window), expected)
         m, n = expected.shape
         cycles = await self.counter(Counter.CYCLES)
         slab_cycles = [await self.counter(c) for c in Counter if c >= Counter.STREAMING]
         assert sum(slab_cycles) == CONFIG.array.slabs * cycles
-        assert await self.counter(Counter.USEFUL_MACS) == m * n * gemm.tiling.problem.k
+        assert await self.counter(Counter.USEFUL_MACS) == m * n * gemm.problem.k
 
 
 SIZES = [
@@ -165,7 +165,7 @@ async def outside_window(dut: HierarchyObject) -> None:
     await host.reset()
     gemm, expected = host.prepare(9, 20, 9)
     await host.write(Register.WINDOW_SIZE_LOW, 64)
-    await host.start(gemm.layout.program, len(gemm.program) // 32)
+    await host.start(gemm.start, len(gemm.program) // 32)
     assert await host.finish() == Status.ERROR
     assert await host.read(Register.ERROR) == Error.WINDOW
     await host.soft_reset()
@@ -181,7 +181,7 @@ async def reset_in_the_middle(dut: HierarchyObject, soft: bool) -> None:
     await host.reset()
     for _ in range(8):
         gemm, _ = host.prepare(17, 40, 23)
-        await host.start(gemm.layout.program, len(gemm.program) // 32)
+        await host.start(gemm.start, len(gemm.program) // 32)
         await ClockCycles(dut.clk, host.random.randrange(1, 600))
         if soft:
             await host.soft_reset()

@@ -91,7 +91,7 @@ def test_a_result_is_the_next_operand(backend: Backend, element: Format, rng: np
         given = scaled.elements, scaled.row_scales is not None, scaled.shift, scaled.widths
         first = compile_gemm(Problem(m, k, n, scaling=Scaling(*given, element, block_rule=ScaleRule.UP)), WIDE)
         first.place(engine.memory, scaled.moving, scaled.stationary, scaled.columns, scaled)
-        engine.run(first.layout.program, len(first.program) // INSTRUCTION_BYTES)
+        engine.run(first.start, len(first.program) // INSTRUCTION_BYTES)
         x = Quantised(Operand("", element, BLOCK), *first.layout.unpack_blocks(engine.memory), axis=1)
         assert (x.scales < anchors[:, None]).all() and (x.scales[:, 0] != x.scales[:, 1]).any()
 

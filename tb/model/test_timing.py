@@ -48,7 +48,7 @@ def test_compiled_product(rows: int, depth: int, columns: int, pairs: int) -> No
     config = PRESETS["w4a8"]
     gemm = compile_gemm(Problem(rows, depth, columns, pairs=pairs), config)
     program = bytes(gemm.program)
-    offset = gemm.layout.program
+    offset = gemm.start
     with Simulator(config, latency=50, memory_bytes=2**22) as engine:
         engine.memory[offset:][: len(program)] = np.frombuffer(program, np.uint8)
         engine.step(100)

@@ -24,7 +24,7 @@ from .schedule import Schedule
 from .tiling import Tiling
 from .writer import PIPELINE, Writer, schedule
 
-__all__ = ["Choice", "Memory", "choose", "ranked"]
+__all__ = ["Choice", "Memory", "Share", "choose", "ranked", "share"]
 
 SOURCE = Path(__file__).with_name("pace.cpp")
 
@@ -55,8 +55,8 @@ LEAST_TIMED, BUDGET = 6, 6000
 BEST, AHEAD = 3, (5, 2, 20)
 """Tilings that are timed again with loads more or less ahead of their use, and the multiplications that they are ahead."""
 
-FEW = 3000
-"""Instructions of a program that is timed whole, or of its first blocks."""
+FEW, LEAST = 3000, 500
+"""Instructions of a program that is timed whole, or of its first blocks; and at least of those of parts of each size."""
 
 UNEVEN = 20000
 """Likewise of one whose parts have different rows."""
@@ -71,6 +71,34 @@ class Choice:
 
     tiling: Tiling
     schedule: Schedule
+
+
+@dataclass(frozen=True)
+class Share:
+    """Parts of a problem, by their numbers, that are cut alike."""
+
+    parts: tuple[int, ...]
+    choice: Choice
+
+
+def share(problem: Problem, config: EngineConfig, partition: int | None = None, memory: Memory = Memory()) -> list[Share]:
+    """Give the choice for a problem; of a ragged group one for the parts of each size, if that takes fewer cycles.
+
+    Raises
+    ------
+    ValueError
+        As `choose` does.
+    """
+    whole = choose(problem, config, partition, memory)
+    together = [Share(tuple(range(len(problem.parts))), whole)]
+    sizes = set(problem.parts) - {0}
+    if len(sizes) == 1 or problem.scaling is not None:
+        return together
+    apart = []
+    for rows in sorted(sizes):
+        parts = tuple(part for part, its in enumerate(problem.parts) if its == rows)
+        apart.append(Share(parts, choose(problem.only(parts), config, partition, memory)))
+    return apart if sum(cycles(each.choice, memory) for each in apart) < cycles(whole, memory) else together
 
 
 def choose(problem: Problem, config: EngineConfig, partition: int | None = None, memory: Memory = Memory()) -> Choice:
@@ -230,16 +258,26 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def cycles(choice: Choice, memory: Memory) -> float:
-    """Give the cycles of a program by the timing model, or near it: of a long one the first blocks' pace."""
+def cycles(choice: Choice, memory: Memory, instructions: int = FEW) -> float:
+    """Give the cycles of a program by the timing model, or near it: of a long one the first blocks' pace, for each size of parts.
+
+    So many instructions of a long one are timed, about.
+    """
     tiling = choice.tiling
+    if tiling.totals.instructions > UNEVEN:
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for parts in tiling.part_sets:
+            alike.setdefault(tuple(tiling.problem.parts[part] for part in parts), []).extend(parts)
+        if len(alike) > 1:
+            tilings = [replace(tiling, problem=tiling.problem.only(tuple(parts))) for parts in alike.values()]
+            return sum(cycles(replace(choice, tiling=each), memory, max(FEW // len(alike), LEAST)) for each in tilings)
     blocks, rows = tiling.totals.iterations // tiling.chunks, tiling.totals.row_blocks
     of_block = tiling.totals.instructions // blocks
     round_ = blocks // rows if tiling.rows_first else rows  # blocks, after which all comes again
-    round_ = round_ if 2 * round_ * of_block <= FEW else 1
-    few = max(2, FEW // (round_ * of_block)) * round_
-    uneven = len(set(tiling.problem.parts)) > 1  # the first blocks' pace is not that of the others
-    if blocks <= few or tiling.totals.instructions <= (UNEVEN if uneven else FEW):
+    round_ = round_ if 2 * round_ * of_block <= instructions else 1
+    few = max(2, instructions // (round_ * of_block)) * round_
+    uneven = len(tiling.part_sets) > 1 and len(set(tiling.problem.parts)) > 1  # the first blocks' pace is not that of the others
+    if blocks <= few or tiling.totals.instructions <= (UNEVEN if uneven else instructions):
         return _timed(choice, None, memory)
     half = few // round_ // 2 * round_
     some, more = _timed(choice, half, memory), _timed(choice, few, memory)

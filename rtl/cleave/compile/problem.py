@@ -1,7 +1,7 @@
 """What is to be computed: a product of matrices, a batch of them, or a ragged group."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import index
 from typing import Any, TypeAlias
 
@@ -117,6 +117,11 @@ class Problem:
             object.__setattr__(self, "parts", (self.m,))
         if min(self.parts) < 0 or sum(self.parts) != self.m:
             raise ValueError(f"parts must be numbers of rows that add up to M = {self.m}, not {self.parts}")
+
+    def only(self, parts: tuple[int, ...]) -> "Problem":
+        """Give the problem of some of the parts, by their numbers."""
+        rows = tuple(self.parts[part] for part in parts)
+        return replace(self, m=sum(rows), parts=rows)
 
     @property
     def swapped(self) -> "Problem | None":

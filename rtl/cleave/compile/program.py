@@ -32,6 +32,10 @@ class Program:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def newest(self) -> dict[int, int]:
+        """Give the number of the last instruction of each unit that has any; a MATMUL's is that of its last slab."""
+        return {unit: number for number, unit in enumerate(self._givers)}
+
     def load(
         self,
         destination: Destination,

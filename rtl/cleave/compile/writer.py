@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from ..engine.isa import FIELDS, Destination, Opcode, Output
+from ..engine.isa import FIELDS, Destination, Opcode, Output, Unit
 from ..numerics.formats import ELEMENTS, TARGETS
 from ..numerics.quantise import ScaleRule
 from ..numerics.requantise import RECORD_BYTES
@@ -21,7 +21,7 @@ from .program import Program
 from .schedule import Dependence, Operation, Schedule, modulo_schedule
 from .tiling import Block, Tile, Tiling
 
-__all__ = ["Writer", "schedule", "write"]
+__all__ = ["Writer", "schedule", "write", "write_all"]
 
 MOST_ROW_BYTES = next((1 << field.width) - 1 for field in FIELDS[Opcode.LOAD] if field.name == "row_bytes")
 
@@ -62,6 +62,14 @@ def write(layout: Layout, order: Schedule) -> bytes:
 
 LONG, SAMPLE = 20000, 3
 """Instructions of a program whose turns are copied, and turns at its start, and at least at its end, that are not."""
+
+
+def write_all(shares: Iterable[tuple[Layout, Schedule]]) -> bytes:
+    """Write the program of problems one after the other; the next one's operands are loaded when the multiplications have ended."""
+    program = Program()
+    for layout, order in shares:
+        Writer(layout, order, program).write(layout.tiling.blocks())
+    return program.encode()
 
 
 def schedule(tiling: Tiling, latency: int, ahead: int) -> Schedule:
@@ -144,12 +152,14 @@ class Slots:
 
     Attributes
     ----------
+    before
+        What all slots are filled after.
     filled
         The instruction that filled each slot.
     """
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, count: int, before: Iterable[int] = ()) -> None:
+        self.count, self.before = count, list(before)
         self.filled: dict[int, int] = {}
         self._slots: dict[object, int] = {}  # by what is in them, that used last last
         self._users: dict[int, dict[int, int]] = {}  # instructions that used a slot last, by their unit
@@ -167,7 +177,7 @@ class Slots:
         if content in self._slots:
             slot = self._slots.pop(content)
         elif len(self._slots) < self.count:
-            slot, after = len(self._slots), []
+            slot, after = len(self._slots), self.before
         else:
             free = (old for old, slot in self._slots.items() if not self._coming[slot])
             old = next(free, None)
@@ -198,14 +208,17 @@ class _Iteration:
 
 
 class Writer:
-    """Writes the program of a problem."""
+    """Writes the program of a problem, behind another one's if there is one."""
 
-    def __init__(self, layout: Layout, order: Schedule) -> None:
+    def __init__(self, layout: Layout, order: Schedule, program: Program | None = None) -> None:
         self.layout, self.order = layout, order
         self.tiling = layout.tiling
         self.problem = layout.tiling.problem
         self.array = layout.tiling.config.array
-        self.program = Program()
+        self.program = Program() if program is None else program
+        newest = self.program.newest()
+        multiplied = [number for unit, number in newest.items() if unit >= Unit.SLAB]
+        self.drained = [number for unit, number in newest.items() if unit == Unit.DRAIN]
         self.starts: list[int] = []
         """Where each iteration starts: at the load of its moving rows, whether they are there or not."""
         self.blocks: list[int] = []
@@ -219,10 +232,10 @@ class Writer:
         self.output = Output.INT8 if self.problem.requantised else Output.INT32
         if scaling is not None:
             self.output = Output.BLOCKS if self.problem.in_blocks else Output.ROUNDED
-        self.moving = Slots(self.tiling.moving_slots)
-        self.stationary = Slots(self.tiling.stationary_slots)
-        self.column_parameters = Slots(self.tiling.parameter_slots)
-        self.row_parameters = Slots(self.tiling.parameter_slots)
+        self.moving = Slots(self.tiling.moving_slots, multiplied)
+        self.stationary = Slots(self.tiling.stationary_slots, multiplied)
+        self.column_parameters = Slots(self.tiling.parameter_slots, self.drained)
+        self.row_parameters = Slots(self.tiling.parameter_slots, self.drained)
         self.accumulators: dict[tuple[int, int], int] = {}  # of a block's set
         self.tiles = 0
         self.drains: dict[tuple[int, int], int] = {}  # the last one of a group's accumulator slot
@@ -375,8 +388,8 @@ class Writer:
         matmuls = iteration.matmuls[position] = []
         for tile in tiling.tiles(block, block.sets[position]):
             after = [self.moving.filled[moving], self.stationary.filled[stationary]]
-            if (tile.group, accumulator) in self.drains:
-                after.append(self.drains[tile.group, accumulator])
+            drained = self.drains.get((tile.group, accumulator))
+            after += self.drained if drained is None else [drained]
             matmul = self.program.matmul(
                 tile.group * tiling.count,
                 tiling.count,

@@ -114,7 +114,7 @@ def predict_workload(
     problem = Problem(sum(parts), k, n, parts=parts)
     gemm = compile_gemm(problem, config, memory=Memory(latency, bandwidth), window=DRAM_BYTES)
     counters = predict(
-        gemm.program, config, latency=latency, bandwidth=bandwidth, base=BASE, offset=gemm.layout.program
+        gemm.program, config, latency=latency, bandwidth=bandwidth, base=BASE, offset=gemm.start
     ).counters
     # Latency and bandwidth of the instruction fetch alone, which waits for nothing.
     alone = predict(matmuls_alone(gemm.program), config, latency=1).counters
@@ -159,8 +159,8 @@ def run_on_rtl(workload: Workload, prediction: Prediction, simulator: Simulator)
     a, b, expected = operands(workload)
     gemm = prediction.gemm
     gemm.place(simulator.memory, a, b)
-    counters = simulator.run(gemm.layout.program, len(gemm.program) // INSTRUCTION_BYTES).counters
-    computed = gemm.layout.unpack_result(simulator.memory)
+    counters = simulator.run(gemm.start, len(gemm.program) // INSTRUCTION_BYTES).counters
+    computed = gemm.result(simulator.memory)
     wrong = np.count_nonzero(computed != expected)
     where = f"{workload.name} on {prediction.config.name}"
     if wrong:
