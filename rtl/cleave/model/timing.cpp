@@ -82,24 +82,28 @@ class Queue {
     bool filled = false;
 };
 
+// Quotient and remainder by a power of two: bytes of a beat, beats of a page. A division takes many times as long.
+inline int64_t over(int64_t value, int64_t power) { return value >> __builtin_ctzll(power); }
+inline int64_t within(int64_t value, int64_t power) { return value & (power - 1); }
+
 // `Bursts`: a range of bytes cut into bursts of whole beats that do not cross a page.
 struct Bursts {
     bool busy = false;
     int64_t beat = 0, left = 0;
 
-    int64_t page_left(int64_t page) const { return page - 1 - beat % page; }
+    int64_t page_left(int64_t page) const { return page - 1 - within(beat, page); }
     bool final(int64_t page) const { return left <= page_left(page); }
     int64_t length(int64_t page) const { return std::min(left, page_left(page)) + 1; }
     bool ready(bool burst_ready, int64_t page) const { return !busy || (burst_ready && final(page)); }
     void give(int64_t page) {
         if (final(page)) busy = false;
         left -= page_left(page) + 1;
-        beat = (beat / page + 1) * page;
+        beat = beat - within(beat, page) + page;
     }
     void take(int64_t address, int64_t bytes, int64_t beat_bytes) {
         busy = true;
-        beat = address / beat_bytes;
-        left = (address % beat_bytes + bytes - 1) / beat_bytes;
+        beat = over(address, beat_bytes);
+        left = over(within(address, beat_bytes) + bytes - 1, beat_bytes);
     }
 };
 
@@ -273,14 +277,11 @@ class Fetch {
         int64_t batch = 0;
         const bool ready = client.ready(page);
         if (client.bursting) client.bursts.give(page);
-        if (run && asked < x.length) {
+        if (run && ready && room && asked < x.length) {
             const int64_t address = x.memory.base + x.memory.program + asked * INSTRUCTION_SIZE;
             batch = std::min(x.length - asked, c.fetch_batch - address / INSTRUCTION_SIZE % c.fetch_batch);
-            if (ready && room >= batch) {
-                client.bursts.take(address, batch * INSTRUCTION_SIZE, c.axi_bytes);
-            } else {
-                batch = 0;
-            }
+            if (room < batch) batch = 0;
+            if (batch) client.bursts.take(address, batch * INSTRUCTION_SIZE, c.axi_bytes);
         }
         x.changed |= gathers || gives || batch || client.beat || client.bursting;
         asked += batch;
@@ -362,6 +363,7 @@ class Sequencers {
         if (now < due && dispatched < 0 && !tokens.changed()) return;
         const bool others = x.changed;
         x.changed = false;
+        account(now);
         step(now, dispatched);
         due = x.changed ? now + 1 : soonest(now);
         x.changed |= others;
@@ -370,19 +372,20 @@ class Sequencers {
     // When something can happen next, if nothing else does.
     Cycle next() const { return due; }
 
-    // What the counters have of the cycles from `now` to before `then`, in which nothing changes.
-    void account(Cycle now, Cycle then) {
+    // What the counters have of the cycles before `now` since the last step, in which nothing has changed here.
+    void account(Cycle now) {
         for (Slab& slab : slabs) {
             int64_t streaming = 0;
             for (size_t i = 0; i < slab.passes.size(); i++) {
                 const Pass& pass = slab.passes[i];
-                streaming += std::max<int64_t>(0, std::min(then, pass.start + pass.rows) - std::max(now, pass.start));
+                streaming += std::max<int64_t>(0, std::min(now, pass.start + pass.rows) - std::max(accounted, pass.start));
             }
             x.total.streaming += streaming;
-            x.total.stalls[slab.cause] += then - now - streaming;
-            if (slab.queue.readable()) x.results[slab.queue.front()].stalls[slab.cause] += then - now - streaming;
-            while (!slab.passes.empty() && slab.passes.front().start + slab.passes.front().rows + x.c.row_latency < then) slab.passes.pop();
+            x.total.stalls[slab.cause] += now - accounted - streaming;
+            if (slab.queue.readable()) x.results[slab.queue.front()].stalls[slab.cause] += now - accounted - streaming;
+            while (!slab.passes.empty() && slab.passes.front().start + slab.passes.front().rows + x.c.row_latency < now) slab.passes.pop();
         }
+        accounted = now;
     }
 
     int64_t waiting() const {
@@ -404,7 +407,7 @@ class Sequencers {
     std::priority_queue<Signal> signals;  // soonest first
     Cycle busy_until = 0, first_start = NEVER;
 
-    Cycle due = 0;
+    Cycle due = 0, accounted = 0;
 
     void step(Cycle now, int64_t dispatched) {
         const Configuration& c = x.c;
@@ -575,7 +578,7 @@ class Load {
         // From the chunk's register back to the places.
         const bool chunk_free = !chunk.valid || chunk_ready;
         if (chunk.valid && chunk_ready && chunk.last) completes = chunk.index;
-        const int64_t end = place.offset + place.bytes, touched = (end + c.axi_bytes - 1) / c.axi_bytes;
+        const int64_t end = place.offset + place.bytes, touched = over(end + c.axi_bytes - 1, c.axi_bytes);
         const bool taken = place.valid && touched <= gearbox && chunk_free;
         const bool place_free = !place.valid || taken;
         x.changed |= completed >= 0 || completes >= 0 || taken || client.beat || (chunk.valid && chunk_ready);
@@ -586,7 +589,7 @@ class Load {
             chunk.moving = place.index >= 0 && x.program[place.index].destination == DESTINATION_MOVING;
         }
         gearbox += client.beat;
-        if (taken) gearbox -= place.row_end ? touched : end / c.axi_bytes;
+        if (taken) gearbox -= place.row_end ? touched : over(end, c.axi_bytes);
 
         // Cut the next chunk.
         const bool cuts = cut.active && place_free;
@@ -601,12 +604,12 @@ class Load {
             job_ends = place.last;
             cut.left -= bytes;
             cut.fold_left -= bytes;
-            cut.offset = (cut.offset + bytes) % c.axi_bytes;
+            cut.offset = within(cut.offset + bytes, c.axi_bytes);
             cut.anchors = false;
             if (row_end) {
                 cut.rows--;
                 cut.left = i.row_bytes;
-                cut.offset = cut.row_offset = (cut.row_offset + i.stride) % c.axi_bytes;
+                cut.offset = cut.row_offset = within(cut.row_offset + i.stride, c.axi_bytes);
             }
             if (stacks(i)) cut.part = (cut.part + (bytes + c.segment_bytes[i.destination] - 1) / c.segment_bytes[i.destination]) % c.load_rows;
             if (row_end || cut.fold_left == 0) cut.fold_left = fold_bytes(i, cut.part);
@@ -615,7 +618,7 @@ class Load {
         if (job_ends) cut.active = false;
         if (job_read) {
             const Instruction& i = x.program[jobs.front()];
-            const int64_t offset = (x.memory.base + i.memory) % c.axi_bytes;
+            const int64_t offset = within(x.memory.base + i.memory, c.axi_bytes);
             cut = {true, i.destination == DESTINATION_STATIONARY_SCALES, jobs.front(), i.rows, i.row_bytes, fold_bytes(i, 0), offset, offset, 0};
         }
 
@@ -781,10 +784,10 @@ class Drain {
             if (taken) {
                 kind = its;
                 placed_ends = ends_row && placer.left == 1;
-                placer.offset = (placer.offset + c.drain_lanes * i.size) % c.axi_bytes;
+                placer.offset = within(placer.offset + c.drain_lanes * i.size, c.axi_bytes);
                 placer.beat = placed.block_ends ? 0 : placer.beat + 1;
                 if (ends_row) {
-                    placer.offset = placer.row_offset = (placer.row_offset + i.stride) % c.axi_bytes;
+                    placer.offset = placer.row_offset = within(placer.row_offset + i.stride, c.axi_bytes);
                     placer.left--;
                 }
             }
@@ -918,11 +921,11 @@ class Drain {
         // Trailer.
         if (passes) {
             if (trailing) {
-                trailer_offset = (trailer_offset + c.trailer_bytes) % c.axi_bytes;
+                trailer_offset = within(trailer_offset + c.trailer_bytes, c.axi_bytes);
                 trailer_left = result.last ? 1 : trailer_left - c.trailer_bytes;
                 trailing = !result.last;
             } else if (result.output == OUTPUT_BLOCKS) {
-                trailer_offset = (skid_first.offset + skid_first.bytes) % c.axi_bytes;
+                trailer_offset = within(skid_first.offset + skid_first.bytes, c.axi_bytes);
                 trailing = skid_first.last;
                 trailer_left += skid_first.block_ends;
             }
@@ -979,7 +982,7 @@ class Drain {
         if (placed_ends) placer.active = false;
         if (now_taken & PLACER) {
             const Instruction& i = x.program[decoded];
-            const int64_t offset = (x.memory.base + i.memory) % c.axi_bytes;
+            const int64_t offset = within(x.memory.base + i.memory, c.axi_bytes);
             placer = {true, decoded, i.rows, offset, offset, placer.beat};
         }
         if (accepted) {
@@ -1114,7 +1117,7 @@ class Model {
     int64_t run() {
         for (Cycle now = 0;;) {
             if (finished(now)) {
-                sequencers.account(now, now + 1);
+                sequencers.account(now + 1);
                 x.total.cycles = now + 1;
                 return -1;
             }
@@ -1122,7 +1125,6 @@ class Model {
             cycle(now);
             const Cycle then = x.changed ? now + 1 : std::min({dram.next(now), sequencers.next(), drain.next()});
             if (then == NEVER) return std::max<int64_t>(0, sequencers.waiting());
-            sequencers.account(now, then);
             now = then;
         }
     }
