@@ -158,7 +158,7 @@ def test_groups(name: str, parts: tuple[int, ...]) -> None:
         ("default", (8, 100, 8, 3, 0, 100), 512, 160, {}),
         ("default", (120, 7, 7), 900, 200, {"requantised": True, "relu": True}),
         ("odd", (60, 2, 33, 2), 200, 90, {}),
-        ("w4a8", (5, 90), 260, 130, {"pairs": 1}),
+        ("w4a8", (16, 130, 130), 512, 160, {"pairs": 1}),
     ],
 )
 def test_parts_of_each_size_apart(name: str, parts: tuple[int, ...], k: int, n: int, kinds: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ from random import Random
 import numpy as np
 
 from cleave.config import PRESETS, ArrayConfig, EngineConfig
-from cleave.engine.isa import INSTRUCTION_BYTES, Counter, Opcode, Unit
+from cleave.engine.isa import INSTRUCTION_BYTES, Counter, Error, Opcode, Unit
+from cleave.errors import EngineError
 from cleave.model.timing import Timing, decode_all, predict
 from cleave.sim.simulator import BASE, SimulationError, Simulator
 from tb.model.random_programs import random_program
@@ -61,13 +62,20 @@ def draw(config: EngineConfig, seed: int, longest: int) -> Case:
 
 
 def cases(config: EngineConfig, seeds: Iterator[int], count: int, longest: int) -> Iterator[tuple[Case, dict[Counter, int]]]:
-    """Draw so many cases, and give the RTL's counters of each; draw anew where two units meet in one word of a memory."""
+    """Draw so many cases, and give the RTL's counters of each.
+
+    Draw anew where two units meet in one word of a memory, or results are loaded as scales that are too far apart.
+    """
     while count:
         case = draw(config, next(seeds), longest)
         try:
             counters = measure(config, case)
         except SimulationError as error:
             if "read and write of word" not in str(error):
+                raise
+            continue
+        except EngineError as error:
+            if error.code is not Error.SCALE:
                 raise
             continue
         yield case, counters

@@ -71,6 +71,11 @@ def test_report(tmp_path: Path) -> None:
         assert found["array_speedup_over_scale_sim"] == row.scale_sim_cycles / found["split"]["array_cycles"]
         assert found["speedup_over_monolithic_same_port"] == found["monolithic_same_port"]["cycles"] / found["split"]["cycles"]
         assert found["split"]["rtl"] is False
+        lost = found["split"]["lost_cycles"]
+        assert list(lost.values()) == sorted(lost.values(), reverse=True)
+        if found["split"]["bound"] == "dram":
+            above = found["split"]["cycles"] - found["split"]["bound_cycles"]
+            assert sum(cycles for cause, cycles in lost.items() if cause != "parts in turn") == above
     assert set(values["geometric_means"]) == {"decode", "prefill", "attention"}
     assert geometric_mean([2, 8, 4]) == pytest.approx(4)
     # 1 x 40 on 8 rows is long, 3 x 5 short.

@@ -46,7 +46,7 @@ BURDENS = {"bus": 0.03, "array": 0.02, "instructions": 2.0}
 LIKE = 1.002
 """Times the least cycles that are as good, if the array is busy for less of them."""
 
-ALIKE = 6
+ALIKE = 24
 """Tilings with the same groups that are timed."""
 
 LEAST_TIMED, BUDGET = 6, 6000
@@ -176,7 +176,7 @@ def tilings(problem: Problem, config: EngineConfig, counts: tuple[int, ...]) -> 
                 column_sets = cuts(column_tiles, column_groups)
                 blocks = _blocks(each, config, row_groups, column_sets)
                 total = cuts(each.k, count * config.array.rows)
-                passes = sorted({min(2**power, total) for power in range(total.bit_length() + 1)})
+                passes = sorted({min(2**power, total) for power in range(total.bit_length() + 1)} | {3} & set(range(total)))
                 grid = np.array([
                     (tile_rows, sets, chunk, order)
                     for (sets, tile_rows), chunk, order in product(blocks, passes, (False, True))
@@ -251,7 +251,7 @@ def _candidates(family: Tiling, memory: Memory) -> NDArray[np.void]:
 def _library() -> ctypes.CDLL:
     from ..sim.build import compiled, cpp_header  # noqa: PLC0415  hardware stands behind it
 
-    header = cpp_header({"MOST_STEPS": MOST_STEPS}, {"Candidate": CANDIDATE})
+    header = cpp_header({"MOST_STEPS": MOST_STEPS, "NEAR": NEAR}, {"Candidate": CANDIDATE})
     library = ctypes.CDLL(str(compiled(SOURCE, {"pace_layout.h": header})))
     library.cleave_pace.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
     library.cleave_pace.restype = None

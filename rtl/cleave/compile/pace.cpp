@@ -112,11 +112,11 @@ class Pace {
 
 }  // namespace
 
-// Candidates come by their bounds, the least first. The pace of those whose bound is above the least pace is not found.
+// Candidates come by their bounds, the least first. The pace of those whose bound is not near the least pace is not found.
 extern "C" void cleave_pace(const Candidate* candidates, int64_t count, double* paces) {
     double best = 1e300;
     for (int64_t i = 0; i < count; i++) {
-        paces[i] = candidates[i].bound > best ? 1e300 : std::max(candidates[i].bound, Pace(candidates[i]).cycles());
+        paces[i] = candidates[i].bound > NEAR * best ? 1e300 : std::max(candidates[i].bound, Pace(candidates[i]).cycles());
         best = std::min(best, paces[i]);
     }
 }

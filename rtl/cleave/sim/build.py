@@ -102,17 +102,20 @@ def compiled(source: Path, headers: dict[str, str]) -> Path:
     return _cached(f"{source.stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}", build)
 
 
-def cpp_header(constants: Mapping[str, int], structs: Mapping[str, np.dtype]) -> str:
-    """Give C++ of whole numbers, and of structs as numpy lays them out: members of int64 and float64, or arrays of them."""
+def cpp_header(constants: Mapping[str, int | float], structs: Mapping[str, np.dtype]) -> str:
+    """Give C++ of numbers, and of structs as numpy lays them out: members of int64 and float64, or arrays of them."""
 
     def members(of: np.dtype) -> Iterator[str]:
         for name in of.names or ():
             kind = {"i": "int64_t", "f": "double"}[of[name].base.kind]
             yield f"    {kind} {name}{''.join(f'[{size}]' for size in of[name].shape)};\n"
 
+    typed = [
+        (name, "double", value) if isinstance(value, float) else (name, "int64_t", int(value)) for name, value in constants.items()
+    ]
     return "".join([
         "#include <cstdint>\n",
-        *(f"constexpr int64_t {name} = {int(value)};\n" for name, value in constants.items()),
+        *(f"constexpr {kind} {name} = {value};\n" for name, kind, value in typed),
         *(f"struct {name} {{\n{''.join(members(of))}}};\n" for name, of in structs.items()),
     ])  # fmt: skip
 

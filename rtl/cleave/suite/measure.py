@@ -5,6 +5,7 @@ without their tokens (`program.matmuls_alone`): what the array takes when memory
 """
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -42,8 +43,8 @@ class Prediction:
         Useful MACs over (MACs x either).
     bounds
         What no program can beat.
-    why
-        What slabs wait for most, and its share of all slab-cycles.
+    losses
+        Where cycles above the bound go; see `losses`.
     dram_bytes
         Beats on the bus in both directions, the program's included.
     """
@@ -55,7 +56,7 @@ class Prediction:
     bounds: Bounds
     cut: Cut
     traffic: Traffic
-    why: tuple[str, float]
+    losses: dict[str, int]
     dram_bytes: int
     gemm: CompiledGemm = field(repr=False, compare=False)
 
@@ -76,7 +77,6 @@ class Prediction:
 
     def as_dict(self) -> dict[str, Any]:
         """Give everything for JSON, with units in the names."""
-        cause, share = self.why
         return {
             "cycles": self.cycles,
             "array_cycles": self.array_cycles,
@@ -86,8 +86,7 @@ class Prediction:
             "bound_cycles": self.bounds.cycles,
             "reached": self.reached,
             **{f"{name}_bound_cycles": cycles for name, cycles in asdict(self.bounds).items()},
-            "waits_most_for": cause,
-            "waits_most_share": share,
+            "lost_cycles": self.losses,
             "dram_bytes": self.dram_bytes,
             **asdict(self.traffic),
             **asdict(self.cut),
@@ -118,20 +117,46 @@ def predict_workload(
     ).counters
     # Latency and bandwidth of the instruction fetch alone, which waits for nothing.
     alone = predict(matmuls_alone(gemm.program), config, latency=1).counters
-    cause = max(CAUSES, key=lambda counter: counters[counter])
-    share = counters[cause] / (config.array.slabs * counters[Counter.CYCLES])
+    least = bounds(parts, k, n, config, bandwidth=bandwidth)
+    apart = sum(bounds((part,), k, n, config, bandwidth=bandwidth).cycles for part in parts)
     return Prediction(
         config=config,
         macs=sum(parts) * k * n,
         cycles=counters[Counter.CYCLES],
         array_cycles=alone[Counter.ARRAY_CYCLES],
-        bounds=bounds(parts, k, n, config, bandwidth=bandwidth),
+        bounds=least,
         cut=cut(gemm.program),
         traffic=traffic(gemm.program, config),
-        why=(cause.name.removeprefix("STALL_").lower(), share),
+        losses=losses(counters, least, apart, len(gemm.program), config, bandwidth),
         dram_bytes=(counters[Counter.READ_BEATS] + counters[Counter.WRITE_BEATS]) * config.axi_bytes,
         gemm=gemm,
     )
+
+
+def losses(
+    counters: Mapping[Counter, int], least: Bounds, apart: int, program: int, config: EngineConfig, bandwidth: float | None
+) -> dict[str, int]:
+    """Say where cycles above the bound go, largest first.
+
+    If DRAM is the bound: to the program's beats, to beats of padding and of operands that are read again, and to idle cycles.
+    Else to padding of passes, and to what slabs wait for. Besides, in either case, to parts with different bounds that come one
+    after the other: `apart` is the sum of the bounds of each.
+    """
+    if least.name == "dram":
+        slow = config.axi_bytes / min(bandwidth or config.axi_bytes, config.axi_bytes)
+        instructions = round(program / config.axi_bytes * slow)
+        beats = round((counters[Counter.READ_BEATS] + counters[Counter.WRITE_BEATS]) * slow)
+        lost = {
+            "program": instructions,
+            "padding, reloads": beats - instructions - least.dram,
+            "idle bus": counters[Counter.CYCLES] - beats,
+        }
+    else:
+        slabs = config.array.slabs
+        lost = {cause.name.removeprefix("STALL_").lower(): counters[cause] // slabs for cause in CAUSES}
+        lost["padding"] = max(0, counters[Counter.STREAMING] // slabs - least.compute)
+    lost["parts in turn"] = apart - least.cycles
+    return dict(sorted(lost.items(), key=lambda item: -item[1]))
 
 
 def operands(workload: Workload) -> tuple[NDArray[np.int8], NDArray[np.int8], NDArray[np.int32]]:

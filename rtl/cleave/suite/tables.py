@@ -10,7 +10,7 @@ __all__ = ["ARRAY_HEAD", "MEMORY_HEAD", "array_table", "front_table", "memory_ta
 
 MEMORY_HEAD = (
     "workload", "M x K x N", "cycles", *(f"mono ({short})" for short in BASELINES.values()), "utilisation",
-    *(f"x over ({short})" for short in BASELINES.values()), "bound", "reached", "goal", "waits most for", "by",
+    *(f"x over ({short})" for short in BASELINES.values()), "bound", "reached", "goal", "largest loss", "by",
 )  # fmt: skip
 ARRAY_HEAD = (
     "workload", "cycles", *(f"mono ({short})" for short in BASELINES.values()), "SCALE-Sim", "utilisation",
@@ -35,6 +35,11 @@ def _times(value: float) -> str:
     return f"{value:.2f}"
 
 
+def _loss(prediction: Mapping[str, Any]) -> str:
+    cause, cycles = next(iter(prediction["lost_cycles"].items()))
+    return f"{cause}, {percent(cycles / prediction['cycles'])}"
+
+
 def memory_table(report: Report) -> Table:
     """Tabulate what workloads take with their memory: cycles, speed-up over the baselines, bound and what is reached of it."""
     rows = []
@@ -45,7 +50,7 @@ def memory_table(report: Report) -> Table:
             row["name"], _shape(row), *(_cycles(row, engine, "cycles") for engine in (SPLIT, *BASELINES)),
             percent(split["utilisation"]), *(_times(row[f"speedup_over_{name}"]) for name in BASELINES),
             split["bound"], percent(split["reached"]), percent(row["goal"]),
-            f"{split['waits_most_for']}, {percent(split['waits_most_share'])}" if short else "",
+            _loss(split) if short else "",
             "RTL" if split["rtl"] else "model",
         ))  # fmt: skip
     for group, means in report["geometric_means"].items():
