@@ -188,9 +188,11 @@ def show_values(title: str, values: "Mapping[str, Any]", *, as_json: bool) -> No
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(title, "", show_edge=False)
+    formats = {int: ",", float: ".4f"}
     for name, value in values.items():
-        formats = {int: ",", float: ".4f"}
-        table.add_row(name.replace("_", " "), format(value, formats.get(type(value), "")))
+        inner = value if isinstance(value, dict) else {"": value}
+        lines = [f"{format(each, formats.get(type(each), ''))} {of}".strip() for of, each in inner.items() if each or not of]
+        table.add_row(name.replace("_", " "), "\n".join(lines))
     Console().print(table)
 
 

@@ -120,6 +120,7 @@ def compile_gemm(
     ValueError
         If the array has no partition of `partition` slabs, no tiling fits the engine's memories, or the window is too small.
     """
+    _check_window(base + problem.bytes, window)  # before tilings are sought
     placed, orders = [], []
     for each in share(problem, config, partition, memory):
         tiling = each.choice.tiling

@@ -139,6 +139,11 @@ class Problem:
         return 1 if self.requantised else ACCUMULATOR_BYTES
 
     @property
+    def bytes(self) -> int:
+        """Bytes of operands and result, without padding and scales."""
+        return self.m * self.k + len(self.parts) * self.k * self.n // self.lanes + self.m * self.n * self.result_bytes
+
+    @property
     def in_blocks(self) -> bool:
         """Whether the result is in blocks."""
         return self.scaling is not None and self.scaling.block_rule is not None
