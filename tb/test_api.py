@@ -1,6 +1,7 @@
 """The Python interface on each backend: equal to numpy, rounded by the drain's rule, clear about bad arguments."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -121,6 +122,17 @@ def test_only_six_bits_of_a_shift_count(tiny: Engine) -> None:
     result, _ = tiny.matmul(a, b, scale=records)
     exact = (sums + 2**20) * 65535 / 2.0 ** (records["shift"] % 64)
     np.testing.assert_array_equal(result, np.clip(np.rint(exact), -128, 127))
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter, np.array])
+def test_parts_of_any_kind(tiny: Engine, kind: Callable[[list[int]], Any], rng: np.random.Generator) -> None:
+    """Also an iterator, which can be read but once."""
+    parts = [1, 0, 3]
+    a, b = rng.integers(-128, 128, (4, 3), np.int8), rng.integers(-128, 128, (3, 3, 5), np.int8)
+    expected = np.concatenate([a[:1].astype(int) @ b[0], a[1:].astype(int) @ b[2]])
+    np.testing.assert_array_equal(tiny.matmul(a, b, parts=kind(parts))[0], expected)
+    with pytest.raises(ValueError, match="a must have 2 dimensions, not 0"):
+        tiny.matmul(np.array(3, np.int8), b, parts=kind(parts))
 
 
 def test_transposed_and_read_only_operands(tiny: Engine) -> None:

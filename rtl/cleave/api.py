@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .compile.choose import Memory
 from .compile.floats import ALL_RESULTS, NUMPY_DTYPES, ROUNDINGS, SCALE_RULES, block_result, named, prepare
 from .compile.gemm import CompiledGemm, compile_gemm
-from .compile.problem import Problem, Scaling, dimensions, part_dimensions
+from .compile.problem import Problem, Scaling, dimensions, part_dimensions, part_rows
 from .compile.scaled import ScaledGemm
 from .config import DRAM_BYTES, ArrayConfig, EngineConfig, load_config
 from .engine.isa import INSTRUCTION_BYTES, Counter
@@ -257,6 +257,7 @@ class Engine:
         """
         _check_type("a", a)
         _check_type("b", b)
+        parts = None if parts is None else part_rows(parts)
         m, k, n = dimensions(a, b) if parts is None else part_dimensions(a, b, parts)
         pairs = self._pairs(INT4) if b.dtype.name == INT4_DTYPE else 0
         a, b = a.astype(np.int8, copy=False), b.astype(np.int8, copy=False)
@@ -266,7 +267,7 @@ class Engine:
             raise ValueError("relu must be given with scale: an int32 result is left as it is")
         if parts is not None and records is not None:
             records = np.tile(records, len(parts))
-        problem = Problem(m, k, n, records is not None, relu, pairs=pairs, parts=() if parts is None else tuple(map(int, parts)))
+        problem = Problem(m, k, n, records is not None, relu, pairs=pairs, parts=parts or ())
         gemm, stats = self._multiply(problem, partition, a, b, records)
         return gemm.result(self.memory), stats
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 BAD_INPUT = 2
 FAILED = 1
+LEAST = 0.01
+"""Bytes a cycle of a memory."""
 
 
 class BadInputError(click.ClickException):
@@ -284,9 +286,9 @@ plot_option = click.option("--plot", type=File, callback=output_file, metavar="F
 
 
 def positive(_context: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    """Refuse what is not a finite number above 0."""
-    if value is not None and not 0 < value < float("inf"):
-        raise click.BadParameter(f"{option.opts[-1]} must be a finite number above 0, not {value:g}")
+    """Refuse what is not a finite number of at least 0.01: a beat takes as long as it takes."""
+    if value is not None and not LEAST <= value < float("inf"):
+        raise click.BadParameter(f"{option.opts[-1]} must be a finite number of at least {LEAST}, not {value:g}")
     return value
 
 

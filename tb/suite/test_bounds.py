@@ -1,5 +1,7 @@
 """Bounds: by hand, and never above what a program takes; SCALE-Sim's count by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -53,7 +55,9 @@ def test_rows_of_a_word_by_hand() -> None:
 
 
 def test_bandwidth_counts_up_to_the_bus() -> None:
-    assert [bounds((10,), 64, 16, TINY, bandwidth=b).dram for b in (0.5, 4, 8, 16)] == [4608, 576, 288, 288]
+    """Of all bytes; or of those that are read, where reads and writes go at once."""
+    found = [bounds((10,), 64, 16, TINY, bandwidth=b).dram for b in (0.5, 4, 8, 16, 32)]
+    assert found == [4608, 576, 288, 208, 208]
     assert bounds((10,), 64, 16, TINY, bandwidth=0.5).name == "dram"
 
 
@@ -80,3 +84,29 @@ def test_compute_bound_is_reached_by_a_long_product() -> None:
     config = EngineConfig(ArrayConfig(slabs=2, rows=4, columns=4, dot=2), axi_data_width=512)
     found = predict_workload((256,), 64, 4, config, latency=1)
     assert found.bounds.compute / found.array_cycles > 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "parts", "k", "n"), [("medium", 1024, (128, 1, 1), 2048, 32), ("odd", 1024, (1, 20, 1), 2048, 5)]
+)
+def test_small_and_large_parts_may_have_different_operands_stationary(
+    name: str, width: int, parts: tuple[int, ...], k: int, n: int
+) -> None:
+    config = dataclasses.replace(PRESETS[name], axi_data_width=width)
+    prediction = predict_workload(parts, k, n, config)
+    assert len({placed.layout.swapped for placed in prediction.gemm.shares}) == 2
+    assert prediction.reached <= 1
+    assert min(prediction.losses.values()) >= 0
+
+
+@pytest.mark.parametrize("bandwidth", [0.25, 7.3, 20, 32, 1000])
+@pytest.mark.parametrize("shape", [(256, 16, 256), (256, 1, 256), (1, 2, 1)])
+def test_no_memory_beats_its_bound(shape: tuple[int, int, int], bandwidth: float) -> None:
+    m, k, n = shape
+    prediction = predict_workload((m,), k, n, PRESETS["default"], bandwidth=bandwidth)
+    assert prediction.reached <= 1
+    assert min(prediction.losses.values()) >= 0
+
+
+def test_parts_without_rows_cost_nothing() -> None:
+    assert bounds((16, 0, 0, 0), 4096, 24, PRESETS["default"]) == bounds((16,), 4096, 24, PRESETS["default"])

@@ -1,9 +1,9 @@
 """What is to be computed: a product of matrices, a batch of them, or a ragged group."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import index
-from typing import Any, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,18 +40,30 @@ def dimensions(a: NDArray[np.generic], b: NDArray[np.generic]) -> tuple[int, int
     return *a.shape, b.shape[1]
 
 
+def part_rows(parts: Iterable[SupportsIndex]) -> tuple[int, ...]:
+    """Give how many rows parts have.
+
+    Raises
+    ------
+    TypeError
+        If they are no integers.
+    """
+    try:
+        return tuple(index(part) for part in parts)
+    except TypeError as error:
+        raise TypeError(f"parts must be numbers of rows, not {parts!r}") from error
+
+
 def part_dimensions(a: NDArray[np.generic], b: NDArray[np.generic], parts: Sequence[int]) -> tuple[int, int, int]:
     """Give M, K and N of the products of so many rows of `a` [M, K] each by a matrix of `b` [part, K, N].
 
     Raises
     ------
-    TypeError, ValueError
+    ValueError
         If they do not fit each other.
     """
-    try:
-        parts = [index(part) for part in parts]
-    except TypeError as error:
-        raise TypeError(f"parts must be numbers of rows, not {parts!r}") from error
+    if a.ndim != 2:
+        raise ValueError(f"a must have 2 dimensions, not {a.ndim}")
     if b.ndim != 3 or len(b) != len(parts) or not parts:
         raise ValueError(f"b must have a matrix for each of the {len(parts)} parts, [part, K, N], not shape {b.shape}")
     if min(parts) < 0 or sum(parts) != len(a):

@@ -2,10 +2,10 @@
 
 With A moving, each slab's pass holds `rows` of K and `columns` of N of one part's stationary matrix, and takes
 max(M of the part, rows / load_rows) cycles; with the operands swapped, M and N change places. Either may be chosen, so the one with
-the lower bound counts.
+the lower bound counts; for parts of different size, what is less of each bound for each part.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -47,32 +47,45 @@ class Bounds:
 
 
 def bounds(parts: tuple[int, ...], k: int, n: int, config: EngineConfig, *, bandwidth: float | None = None) -> Bounds:
-    """Give the bounds of INT8 products with int32 results, on a memory of `bandwidth` bytes a cycle, by default one beat."""
+    """Give the bounds of INT8 products with int32 results, on a memory of `bandwidth` bytes a cycle, by default one beat.
+
+    Reads and writes share the bandwidth, and each go through a bus of one beat a cycle.
+    """
+    parts = tuple(part for part in parts if part)
     m = sum(parts)
-    transferred = m * k + len(parts) * k * n + m * n * ACCUMULATOR_BYTES
-    speed = config.axi_bytes if bandwidth is None else min(bandwidth, config.axi_bytes)
-    dram = ceil(transferred / Fraction(speed))
-    ways = [
-        Bounds(_compute(shapes, k, config.array), _scratchpad(shapes, k, config), dram)
-        for shapes in ([(part, n) for part in parts], [(n, part) for part in parts])
-    ]
+    read, written = m * k + len(parts) * k * n, m * n * ACCUMULATOR_BYTES
+    shared = ceil((read + written) / Fraction(config.axi_bytes if bandwidth is None else bandwidth))
+    dram = max(shared, cuts(max(read, written), config.axi_bytes))
+    moving, swapped = [(part, n) for part in parts], [(n, part) for part in parts]
+    uneven = len(set(parts)) > 1
+    choices = [list(zip(moving, swapped, strict=True))] if uneven else [[(each,) for each in way] for way in (moving, swapped)]
+    ways = [Bounds(_compute(choice, k, config.array), _scratchpad(choice, k, config), dram) for choice in choices]
     return min(ways, key=lambda way: way.cycles)
 
 
-def _compute(shapes: Iterable[tuple[int, int]], k: int, array: ArrayConfig) -> int:
-    """Give the cycles of products [moving rows, columns] of so many slabs."""
-    slab_cycles = sum(cuts(columns, array.columns) * max(moving, array.load_cycles) for moving, columns in shapes)
+Choice = Sequence[tuple[tuple[int, int], ...]]
+"""Products of each part, as [moving rows, columns]: those of which any may be chosen."""
+
+
+def _compute(choice: Choice, k: int, array: ArrayConfig) -> int:
+    """Give the cycles of so many slabs."""
+    slab_cycles = sum(
+        min(cuts(columns, array.columns) * max(moving, array.load_cycles) for moving, columns in part) for part in choice
+    )
     return cuts(cuts(k, array.rows) * slab_cycles, array.slabs)
 
 
-def _scratchpad(shapes: list[tuple[int, int]], k: int, config: EngineConfig) -> int:
+def _scratchpad(choice: Choice, k: int, config: EngineConfig) -> int:
     """Give the cycles of LOAD or DRAIN, each of which works on all slabs' banks in turn."""
     array = config.array
-    moving = sum(rows * cuts(k, array.rows) for rows, _ in shapes)
-    stationary = sum(k * cuts(columns, array.columns) for _, columns in shapes)
-    load = cuts(moving, config.segments) + cuts(stationary, max(config.stationary_segments, config.stationary_rows))
-    drain = sum(rows * cuts(columns, config.drain_lanes) for rows, columns in shapes)
-    return max(load, drain)
+    side_by_side = max(config.stationary_segments, config.stationary_rows)
+
+    def load(rows: int, columns: int) -> Fraction:
+        return Fraction(rows * cuts(k, array.rows), config.segments) + Fraction(k * cuts(columns, array.columns), side_by_side)
+
+    loads = sum(min(load(*shape) for shape in part) for part in choice)
+    drain = sum(min(rows * cuts(columns, config.drain_lanes) for rows, columns in part) for part in choice)
+    return max(ceil(loads), drain)
 
 
 def scale_sim_cycles(parts: Iterable[int], k: int, n: int, array: ArrayConfig) -> int:

@@ -143,14 +143,12 @@ def losses(
     after the other: `apart` is the sum of the bounds of each.
     """
     if least.name == "dram":
-        slow = config.axi_bytes / min(bandwidth or config.axi_bytes, config.axi_bytes)
-        instructions = round(program / config.axi_bytes * slow)
-        beats = round((counters[Counter.READ_BEATS] + counters[Counter.WRITE_BEATS]) * slow)
-        lost = {
-            "program": instructions,
-            "padding, reloads": beats - instructions - least.dram,
-            "idle bus": counters[Counter.CYCLES] - beats,
-        }
+        slow = config.axi_bytes / (bandwidth or config.axi_bytes)
+        above = counters[Counter.CYCLES] - least.dram
+        lost = {"program": min(above, round(program / config.axi_bytes * slow))}
+        beats = round((counters[Counter.READ_BEATS] + counters[Counter.WRITE_BEATS]) * slow) - least.dram
+        lost["padding, reloads"] = min(above, max(beats, lost["program"])) - lost["program"]
+        lost["idle bus"] = above - lost["program"] - lost["padding, reloads"]
     else:
         slabs = config.array.slabs
         lost = {cause.name.removeprefix("STALL_").lower(): counters[cause] // slabs for cause in CAUSES}
