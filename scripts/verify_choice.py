@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cleave.compile.choose import AHEAD, Choice, Memory, choose, cycles
+from cleave.compile.pipeline import schedule
 from cleave.compile.problem import Problem, cuts
 from cleave.compile.tiling import Tiling
-from cleave.compile.writer import schedule
 from cleave.config import PRESETS, EngineConfig
 from cleave.report.tables import Table
 

@@ -362,7 +362,7 @@ class Engine:
         records: NDArray[np.void] | None,
         scaled: ScaledGemm | None = None,
     ) -> tuple[CompiledGemm, Stats]:
-        """Compile and run a product; say where in the window its result is."""
+        """Compile and run a product, whose result is in the window then."""
         gemm = compile_gemm(problem, self.config, partition=partition, memory=self._timing, window=len(self.memory))
         gemm.place(self.memory, a, b, records, scaled)
         stats = self.run(gemm.start, len(gemm.program) // INSTRUCTION_BYTES, partition=gemm.partition)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 BAD_INPUT = 2
 FAILED = 1
-LEAST = 0.01
-"""Bytes a cycle of a memory."""
+LEAST_BANDWIDTH = 0.01
+"""Bytes a cycle of a memory: with less, a prediction takes minutes."""
 
 
 class BadInputError(click.ClickException):
@@ -285,15 +285,15 @@ group_option = click.option(
 plot_option = click.option("--plot", type=File, callback=output_file, metavar="FILE.svg", help="Draw the results.")
 
 
-def positive(_context: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    """Refuse what is not a finite number of at least 0.01: a beat takes as long as it takes."""
-    if value is not None and not LEAST <= value < float("inf"):
-        raise click.BadParameter(f"{option.opts[-1]} must be a finite number of at least {LEAST}, not {value:g}")
+def enough(_context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    """Refuse a bandwidth that is not a finite number, or too small."""
+    if value is not None and not LEAST_BANDWIDTH <= value < float("inf"):
+        raise click.BadParameter(f"{option.opts[-1]} must be a finite number of at least {LEAST_BANDWIDTH}, not {value:g}")
     return value
 
 
 bandwidth_option = click.option(
-    "--bandwidth", type=float, callback=positive, metavar="BYTES",
+    "--bandwidth", type=float, callback=enough, metavar="BYTES",
     help="Of the memory, a cycle, reads and writes together; one beat of the bus if not given.",
 )  # fmt: skip
 

@@ -7,9 +7,10 @@ import pytest
 from cleave.compile import writer
 from cleave.compile.choose import Memory, ranked
 from cleave.compile.layout import Layout
+from cleave.compile.pipeline import schedule
 from cleave.compile.problem import Problem
 from cleave.compile.program import Program
-from cleave.compile.writer import Writer, schedule, write
+from cleave.compile.writer import Writer, write
 from cleave.config import PRESETS
 
 PROBLEMS = {
@@ -42,5 +43,5 @@ def test_copies_of_turns(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         for number, tiling in enumerate(islice(ranked(problem, config, counts, Memory()), 12)):
             layout, order = Layout(tiling), schedule(tiling, 32, (5, 0, 20)[number % 3])
             whole = Writer(layout, order).write(tiling.blocks()).encode()
-            assert write(layout, order) == whole, tiling
+            assert write([(layout, order)]) == whole, tiling
     assert len(copied) >= len(PROBLEMS) / 2

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from ..config import DRAM_LATENCY, EngineConfig
 from ..engine.isa import Counter as PerformanceCounter
 from .layout import Layout
+from .pipeline import PIPELINE, schedule
 from .problem import Problem, cuts
 from .schedule import Schedule
 from .tiling import Tiling
-from .writer import PIPELINE, Writer, schedule
+from .writer import Writer
 
 __all__ = ["Choice", "Memory", "Share", "choose", "ranked", "share"]
 
@@ -258,26 +259,27 @@ def _library() -> ctypes.CDLL:
     return library
 
 
+@lru_cache(maxsize=4096)
 def cycles(choice: Choice, memory: Memory, instructions: int = FEW) -> float:
     """Give the cycles of a program by the timing model, or near it: of a long one the first blocks' pace, for each size of parts.
 
     So many instructions of a long one are timed, about.
     """
     tiling = choice.tiling
-    if tiling.totals.instructions > UNEVEN:
-        alike: dict[tuple[int, ...], list[int]] = {}
-        for parts in tiling.part_sets:
-            alike.setdefault(tuple(tiling.problem.parts[part] for part in parts), []).extend(parts)
-        if len(alike) > 1:
-            tilings = [replace(tiling, problem=tiling.problem.only(tuple(parts))) for parts in alike.values()]
-            return sum(cycles(replace(choice, tiling=each), memory, max(FEW // len(alike), LEAST)) for each in tilings)
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for parts in tiling.part_sets:
+        alike.setdefault(tuple(tiling.problem.parts[part] for part in parts), []).extend(parts)
+    if len(alike) > 1:  # the first blocks' pace is not that of the others
+        if tiling.totals.instructions <= UNEVEN:
+            return _timed(choice, None, memory)
+        tilings = [replace(tiling, problem=tiling.problem.only(tuple(parts))) for parts in alike.values()]
+        return sum(cycles(replace(choice, tiling=each), memory, max(FEW // len(alike), LEAST)) for each in tilings)
     blocks, rows = tiling.totals.iterations // tiling.chunks, tiling.totals.row_blocks
     of_block = tiling.totals.instructions // blocks
     round_ = blocks // rows if tiling.rows_first else rows  # blocks, after which all comes again
     round_ = round_ if 2 * round_ * of_block <= instructions else 1
     few = max(2, instructions // (round_ * of_block)) * round_
-    uneven = len(tiling.part_sets) > 1 and len(set(tiling.problem.parts)) > 1  # the first blocks' pace is not that of the others
-    if blocks <= few or tiling.totals.instructions <= (UNEVEN if uneven else instructions):
+    if blocks <= few or tiling.totals.instructions <= instructions:
         return _timed(choice, None, memory)
     half = few // round_ // 2 * round_
     some, more = _timed(choice, half, memory), _timed(choice, few, memory)

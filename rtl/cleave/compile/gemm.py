@@ -11,7 +11,7 @@ from .choose import Memory, share
 from .layout import Layout
 from .problem import Problem
 from .scaled import ScaledGemm
-from .writer import write, write_all
+from .writer import write
 
 __all__ = ["CompiledGemm", "compile_gemm"]
 
@@ -129,8 +129,7 @@ def compile_gemm(
         placed.append(Placed(each.parts, layout))
         orders.append((layout, each.choice.schedule))
     _check_window(base, window)  # before a long program is written
-    program = write(*orders[0]) if len(orders) == 1 else write_all(orders)
-    gemm = CompiledGemm(problem, tuple(placed), program)
+    gemm = CompiledGemm(problem, tuple(placed), write(orders))
     _check_window(gemm.end, window)
     return gemm
 

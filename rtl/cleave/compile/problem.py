@@ -62,12 +62,8 @@ def part_dimensions(a: NDArray[np.generic], b: NDArray[np.generic], parts: Seque
     ValueError
         If they do not fit each other.
     """
-    if a.ndim != 2:
-        raise ValueError(f"a must have 2 dimensions, not {a.ndim}")
     if b.ndim != 3 or len(b) != len(parts) or not parts:
         raise ValueError(f"b must have a matrix for each of the {len(parts)} parts, [part, K, N], not shape {b.shape}")
-    if min(parts) < 0 or sum(parts) != len(a):
-        raise ValueError(f"parts must be numbers of rows that add up to M = {len(a)}, not {list(parts)}")
     return dimensions(a, b[0])
 
 

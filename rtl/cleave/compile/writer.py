@@ -1,14 +1,11 @@
-"""A problem to a program: the tile loop, software-pipelined.
+"""A problem to a program: the operations of the tile loop, in the order of its schedule.
 
-The loop's body is an iteration of `tiling`: load a chunk of moving rows, and for each set load its stationary tiles, multiply, and
-after the last chunk of a block drain. `schedule` says in which order the operations of iterations that overlap come, from
-how long each takes; this module writes them. Slots of the banks are given out in turn, and instructions wait by tokens for what
-they need, so that the result depends on no time.
+Slots of the banks are given out in turn, and instructions wait by tokens for what they need, so that the result depends on no time.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -17,37 +14,41 @@ from ..numerics.formats import ELEMENTS, TARGETS
 from ..numerics.quantise import ScaleRule
 from ..numerics.requantise import RECORD_BYTES
 from .layout import Layout
+from .pipeline import MOVING, PARAMETERS, operation
 from .program import Program
-from .schedule import Dependence, Operation, Schedule, modulo_schedule
-from .tiling import Block, Tile, Tiling
+from .schedule import Schedule
+from .slots import Slots
+from .tiling import Block, Tile
 
-__all__ = ["Writer", "schedule", "write", "write_all"]
+__all__ = ["Writer", "write"]
 
 MOST_ROW_BYTES = next((1 << field.width) - 1 for field in FIELDS[Opcode.LOAD] if field.name == "row_bytes")
 
 
-PARAMETERS, MOVING = 0, 1
-"""First operations of an iteration. Behind them, for each set: load its stationary tiles, multiply, drain."""
+def write(shares: Sequence[tuple[Layout, Schedule]]) -> bytes:
+    """Write the program of problems one after the other; the next one's operands are loaded when the multiplications have ended."""
+    if len(shares) == 1 and (copied := _copied(*shares[0])) is not None:
+        return copied.encode()
+    program = Program()
+    for layout, order in shares:
+        Writer(layout, order, program).write(layout.tiling.blocks())
+    return program.encode()
 
 
-def operation(kind: int, number: int) -> int:
-    """Give the number of a set's operation: kind 0 loads, 1 multiplies, 2 drains."""
-    return 2 + 3 * number + kind
+def _copied(layout: Layout, order: Schedule) -> Program | None:
+    """Write the program of a long loop whose turns are alike but for where they are in memory, if it is one.
 
-
-def write(layout: Layout, order: Schedule) -> bytes:
-    """Write the program of a problem.
-
-    The turns of a long loop are alike but for where they are in memory. So only the first and the last of them are written one by
-    one, and if they are alike, those between are copies.
+    Only the first and the last turns are written one by one, and if they are alike, those between are copies.
     """
     tiling = layout.tiling
+    if len(set(tiling.problem.parts)) > 1 or tiling.totals.instructions <= LONG:
+        return None
     blocks = list(tiling.blocks())
     turns = len(tiling.part_sets)
     if turns == 1:
         turns = len({block.row if tiling.rows_first else block.sets.start for block in blocks})
-    even, of_turn = len(set(tiling.problem.parts)) == 1, len(blocks) // turns
-    for unit in (1, 2, 4) if even and tiling.totals.instructions > LONG else ():
+    of_turn = len(blocks) // turns
+    for unit in (1, 2, 4):
         left_out = turns // unit - 2 * SAMPLE
         if left_out > 0:
             first, last = SAMPLE * unit * of_turn, (SAMPLE + left_out) * unit * of_turn
@@ -56,143 +57,12 @@ def write(layout: Layout, order: Schedule) -> bytes:
             starts = [writer.starts[number * unit * of_turn * tiling.chunks] for number in range(1, SAMPLE + 2)]
             of = [number // (unit * of_turn) for number in writer.blocks]
             if (whole := program.turned(starts, of, left_out)) is not None:
-                return whole.encode()
-    return Writer(layout, order).write(blocks).encode()
+                return whole
+    return None
 
 
 LONG, SAMPLE = 20000, 3
 """Instructions of a program whose turns are copied, and turns at its start, and at least at its end, that are not."""
-
-
-def write_all(shares: Iterable[tuple[Layout, Schedule]]) -> bytes:
-    """Write the program of problems one after the other; the next one's operands are loaded when the multiplications have ended."""
-    program = Program()
-    for layout, order in shares:
-        Writer(layout, order, program).write(layout.tiling.blocks())
-    return program.encode()
-
-
-def schedule(tiling: Tiling, latency: int, ahead: int) -> Schedule:
-    """Schedule an iteration, as long as they are on average, on a memory of so many cycles' latency.
-
-    Loads come `ahead` multiplications before they must, as far as slots allow, so that they may be late when results take the bus.
-    """
-    totals, sets = tiling.totals, tiling.sets
-    iterations = totals.iterations
-
-    def each(total: int) -> int:
-        return int(-(-total // (iterations * sets)))
-
-    trip, flight = latency + PIPELINE, tiling.config.array.row_latency + PIPELINE
-    moving, parameters = int(-(-totals.moving // iterations)), -(-totals.parameters // iterations)
-    stationary, multiply, drain = each(totals.stationary), each(totals.array), each(totals.drain)
-    load = moving + parameters + sets * stationary
-    interval = max(int(-(-totals.bus // iterations)), load, sets * multiply, sets * drain)
-    held = min(
-        tiling.moving_slots * interval - moving - sets * multiply,
-        tiling.stationary_slots * interval // sets - stationary - multiply,
-    )
-    early = max(0, min(held - flight - trip, ahead * interval // sets))
-    operations = [
-        Operation("parameters", {"load": parameters}, parameters + trip),
-        Operation("moving", {"load": moving}, moving + trip + early),
-    ]
-    dependences = [Dependence(MOVING, operation(1, 0))]
-    last = sets - 1
-    for j in range(sets):
-        operations += [
-            Operation(f"stationary {j}", {"load": stationary}, stationary + trip + early),
-            Operation(f"multiply {j}", {"array": multiply}, multiply + flight),
-            Operation(f"drain {j}", {"drain": drain}, drain + trip),
-        ]
-        dependences += [Dependence(operation(0, j), operation(1, j)), Dependence(operation(1, j), operation(2, j))]
-        dependences.append(Dependence(PARAMETERS, operation(2, j)))
-        # What reuses a slot comes after what used it.
-        blocks, other = divmod(j + tiling.stationary_slots, sets)
-        dependences.append(Dependence(operation(1, j), operation(0, other), blocks))
-        blocks, other = divmod(j + tiling.accumulator_slots, sets)
-        dependences.append(Dependence(operation(2, j), operation(1, other), (blocks - 1) * tiling.chunks + 1))
-        # Operations of a kind keep their order.
-        following, distance = (j + 1, 0) if j < last else (0, 1)
-        dependences += [Dependence(operation(kind, j), operation(kind, following), distance, 0) for kind in range(3)]
-    dependences += [
-        Dependence(operation(1, last), MOVING, tiling.moving_slots),
-        Dependence(operation(2, last), PARAMETERS, (tiling.parameter_slots - 1) * tiling.chunks + 1),
-    ]
-    found = modulo_schedule(operations, dependences, interval)
-    each_drain = int(-(-totals.drain // (totals.row_blocks * tiling.column_sets)))
-    return _issued(found, dependences, sets, each_drain, (tiling.config.queue_depth - 1) * found.interval // sets)
-
-
-def _issued(schedule: Schedule, dependences: list[Dependence], sets: int, drain: int, ahead: int) -> Schedule:
-    """Say when instructions are issued, so that none stands in front of a full queue while another unit has nothing to do.
-
-    A multiplication is issued `ahead` of its start, but after what it depends on. Drains, which come in the last chunk of a block
-    all together, are issued `drain` cycles after each other, but before what depends on them.
-    """
-    start, interval = list(schedule.start), schedule.interval
-    for j in range(sets):
-        number = operation(2, j)
-        latest = min(start[d.target] + d.distance * interval - 1 for d in dependences if d.source == number and d.target != number)
-        start[number] = max(start[number], min(start[operation(2, j - 1)] + drain if j else 0, latest))
-    for j in range(sets):
-        number = operation(1, j)
-        issued = [start[d.source] - d.distance * interval + 1 for d in dependences if d.target == number]
-        start[number] = min(start[number], max([start[number] - ahead, *issued]))
-    least = min(start)
-    return replace(schedule, start=tuple(each - least for each in start))
-
-
-PIPELINE = 16
-"""Cycles that a unit takes from its tokens to its work and back, about: only the order of operations depends on it."""
-
-
-class Slots:
-    """Places of a bank for operands, given out in turn.
-
-    Attributes
-    ----------
-    before
-        What all slots are filled after.
-    filled
-        The instruction that filled each slot.
-    """
-
-    def __init__(self, count: int, before: Iterable[int] = ()) -> None:
-        self.count, self.before = count, list(before)
-        self.filled: dict[int, int] = {}
-        self._slots: dict[object, int] = {}  # by what is in them, that used last last
-        self._users: dict[int, dict[int, int]] = {}  # instructions that used a slot last, by their unit
-        self._coming: dict[int, int] = {}  # uses that are still to be written
-
-    def take(self, content: object, uses: int) -> tuple[int, list[int] | None]:
-        """Give a slot for so many uses of its content, and what it must be filled after, or None if the content is there.
-
-        Raises
-        ------
-        RuntimeError
-            If all slots are still to be used: the order of the operations is wrong.
-        """
-        after = None
-        if content in self._slots:
-            slot = self._slots.pop(content)
-        elif len(self._slots) < self.count:
-            slot, after = len(self._slots), self.before
-        else:
-            free = (old for old, slot in self._slots.items() if not self._coming[slot])
-            old = next(free, None)
-            if old is None:
-                raise RuntimeError(f"a slot is wanted while all {self.count} are still to be used")
-            slot = self._slots.pop(old)
-            after = list(self._users.pop(slot, {}).values())
-        self._slots[content] = slot
-        self._coming[slot] = self._coming.get(slot, 0) + uses
-        return slot, after
-
-    def use(self, slot: int, users: dict[int, int]) -> None:
-        """Note a use, by an instruction of each of these units."""
-        self._coming[slot] -= 1
-        self._users.setdefault(slot, {}).update(users)
 
 
 @dataclass

@@ -58,24 +58,24 @@ def bounds(parts: tuple[int, ...], k: int, n: int, config: EngineConfig, *, band
     dram = max(shared, cuts(max(read, written), config.axi_bytes))
     moving, swapped = [(part, n) for part in parts], [(n, part) for part in parts]
     uneven = len(set(parts)) > 1
-    choices = [list(zip(moving, swapped, strict=True))] if uneven else [[(each,) for each in way] for way in (moving, swapped)]
-    ways = [Bounds(_compute(choice, k, config.array), _scratchpad(choice, k, config), dram) for choice in choices]
-    return min(ways, key=lambda way: way.cycles)
+    ways = [list(zip(moving, swapped, strict=True))] if uneven else [list(zip(moving)), list(zip(swapped))]
+    found = [Bounds(_compute(way, k, config.array), _scratchpad(way, k, config), dram) for way in ways]
+    return min(found, key=lambda each: each.cycles)
 
 
-Choice = Sequence[tuple[tuple[int, int], ...]]
-"""Products of each part, as [moving rows, columns]: those of which any may be chosen."""
+Ways = Sequence[tuple[tuple[int, int], ...]]
+"""Of each part the products, as [moving rows, columns], of which any may be chosen."""
 
 
-def _compute(choice: Choice, k: int, array: ArrayConfig) -> int:
+def _compute(parts: Ways, k: int, array: ArrayConfig) -> int:
     """Give the cycles of so many slabs."""
     slab_cycles = sum(
-        min(cuts(columns, array.columns) * max(moving, array.load_cycles) for moving, columns in part) for part in choice
+        min(cuts(columns, array.columns) * max(moving, array.load_cycles) for moving, columns in part) for part in parts
     )
     return cuts(cuts(k, array.rows) * slab_cycles, array.slabs)
 
 
-def _scratchpad(choice: Choice, k: int, config: EngineConfig) -> int:
+def _scratchpad(parts: Ways, k: int, config: EngineConfig) -> int:
     """Give the cycles of LOAD or DRAIN, each of which works on all slabs' banks in turn."""
     array = config.array
     side_by_side = max(config.stationary_segments, config.stationary_rows)
@@ -83,8 +83,8 @@ def _scratchpad(choice: Choice, k: int, config: EngineConfig) -> int:
     def load(rows: int, columns: int) -> Fraction:
         return Fraction(rows * cuts(k, array.rows), config.segments) + Fraction(k * cuts(columns, array.columns), side_by_side)
 
-    loads = sum(min(load(*shape) for shape in part) for part in choice)
-    drain = sum(min(rows * cuts(columns, config.drain_lanes) for rows, columns in part) for part in choice)
+    loads = sum(min(load(*shape) for shape in part) for part in parts)
+    drain = sum(min(rows * cuts(columns, config.drain_lanes) for rows, columns in part) for part in parts)
     return max(ceil(loads), drain)
 
 
